@@ -1,0 +1,1 @@
+"""Composes teams and adapters; the only package that knows both sides."""

@@ -1,0 +1,1 @@
+"""Experts and their work. Knows DSPy; has never heard of chat."""

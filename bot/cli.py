@@ -1,0 +1,68 @@
+"""The command line: words to verbs. Imports nothing heavy until a verb needs it, so that --help answers at once."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+USAGE = 2
+"""Exit code for a command line or settings that cannot be used."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the process's exit code. 0 done, 1 a check failed, 2 usage, 3 no expert answered."""
+    args = _parser().parse_args(argv)
+    if args.verb is None:
+        args.verb = "chat"
+    from bot import verbs
+
+    return verbs.run(args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="panelist",
+        description="Ask a panel of experts. Without a verb: a conversation in this terminal.",
+    )
+    parser.add_argument("--version", action=_Version)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+
+    panel = verbs.add_parser("panel", help="ask a panel once", description="Ask a panel of experts once.")
+    panel.add_argument("topic", help="what is asked, in quotes")
+    panel.add_argument("--panel", metavar="NAME", help="which panel (see 'panelist panels'); default: decision")
+    _documents(panel)
+    panel.add_argument("--profile", metavar="FILE", help="a file on who is asking: organisation, brand, product")
+    panel.add_argument("--pillars", default="", metavar="TEXT", help='themes you stand for, as in "a, b"')
+    panel.add_argument("--json", action="store_true", help="print one event a line as JSON, and nothing else")
+
+    research = verbs.add_parser("research", help="answer a question from documents", description="Search and answer.")
+    research.add_argument("topic", metavar="question", help="what is asked, in quotes")
+    _documents(research)
+    research.add_argument("--json", action="store_true", help="print one event a line as JSON, and nothing else")
+
+    verbs.add_parser("panels", help="list the panels")
+    verbs.add_parser("serve", help="start the chat front ends that are set up")
+    verbs.add_parser("doctor", help="check settings, models and the data folder")
+    model = verbs.add_parser("model", help="the built-in model")
+    model.add_argument("action", choices=["fetch"], help="fetch its weights (93 MB) ahead of the first use")
+    return parser
+
+
+def _documents(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--docs", nargs="+", action="extend", default=[], metavar="FILE", help="text or Markdown files as evidence"
+    )
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"panelist {version('panelist')}\n")
+        parser.exit()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Composition: settings to models that answer. What has to be started and stopped is a context here."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from teams.discovery import find_local_server
+from teams.embedded import EmbeddedUnavailable, embedded_server
+from teams.weights import WeightsUnavailable, fetch_weights
+
+from bot.settings import Settings
+from teams.tiers import ModelChoice, Models, ModelSettings, choose_models, local_models
+
+EMBEDDED_MODEL = "built-in/SmolLM2-135M-Instruct"
+EMBEDDED_NOTICE = "tiny built-in model, for trying the bot; set FLASH_MODEL and a key for real answers"
+EMBEDDED_SLOTS = 6
+
+Progress = Callable[[int, int], None]
+
+
+class NoModel(RuntimeError):
+    """No model can be had. The message is one sentence with what to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is needed to find models: the settings, and who is told how a download gets on (bytes done, in all)."""
+
+    settings: Settings
+    downloading: Progress
+
+
+@asynccontextmanager
+async def models_ready(wanted: Wanted) -> AsyncIterator[Models]:
+    """The models of this process, ready to be asked: those that are set, else a server found on this machine, else the
+    built-in model, which runs until the block ends. Raises `NoModel`."""
+    async with AsyncExitStack() as stack:
+        models = choose_models(wanted.settings.models) or await _on_this_machine(wanted, stack)
+        # DSPy is imported here, after what is cheap to check has been checked.
+        from teams.lms import forget_lms, use_models
+
+        use_models(models)
+        stack.push_async_callback(forget_lms)
+        yield models
+
+
+async def _on_this_machine(wanted: Wanted, stack: AsyncExitStack) -> Models:
+    found = await find_local_server()
+    settings = wanted.settings.models
+    if found is not None:
+        notice = f"no key is set; using {found.name} on this machine"
+        return local_models(settings, f"{found.name.lower()}/{found.model}", found.model, found.api_base, notice)
+    home: Path = wanted.settings.bot.panelist_home
+    try:
+        weights = await fetch_weights(home, wanted.downloading)
+        api_base = await stack.enter_async_context(embedded_server(weights, slots=EMBEDDED_SLOTS))
+    except (WeightsUnavailable, EmbeddedUnavailable) as error:
+        raise NoModel(str(error)) from error
+    return embedded_models(settings, api_base)
+
+
+def embedded_models(settings: ModelSettings, api_base: str) -> Models:
+    """Both tiers on the built-in model. Its answers are kept short: it fills whatever room it is given."""
+    choice = ModelChoice(
+        EMBEDDED_MODEL,
+        api_base=api_base,
+        served_as="SmolLM2-135M-Instruct",
+        answer_format="json_schema",
+        longest_string=240,
+        longest_list=3,
+        max_tokens=900,
+        max_parallel_requests=settings.flash_max_parallel_requests,
+        timeout=settings.flash_timeout,
+    )
+    return Models(choice, choice, EMBEDDED_NOTICE)
+
+
+def status_lines(models: Models, home: Path) -> tuple[str, ...]:
+    """What is set, as sentences for a thread's first post and for `/panel settings`."""
+    lines = [f"experts: {models.flash.model}; synthesis: {models.pro.model}"]
+    if models.notice:
+        lines.append(models.notice)
+    return (*lines, f"data folder: {home}")

@@ -1,0 +1,115 @@
+"""The doctor: looks at settings, models and the data folder, and says what to do about each fault."""
+
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from bot import compose
+from bot.download import showing_download
+from bot.settings import BadSettings, Settings
+from teams.catalog import Catalog
+from teams.tiers import ModelChoice
+
+PING_SECONDS = 60.0
+"""How long one tiny call may take; the built-in model needs a few seconds to load."""
+
+
+def report_settings(error: BadSettings) -> int:
+    """Say which settings cannot be used; exit code 1."""
+    for fault in error.faults:
+        _say(False, "settings", fault)
+    return 1
+
+
+async def examine(settings: Settings, catalog: Catalog) -> int:
+    """Look at everything and report each finding on stdout; exit code 0 when nothing is wrong, else 1."""
+    healthy = _say(True, "settings", "read")
+    healthy &= _data_folder(settings.bot.panelist_home)
+    for problem in catalog.problems:
+        healthy &= _say(False, "panels", problem)
+    healthy &= _say(True, "panels", f"{', '.join(catalog.names)}")
+    async for fine, what, sentence in _models(settings):
+        healthy &= _say(fine, what, sentence)
+    for sentence in missing_front_ends(settings):
+        _say(True, "chat", sentence)
+    return 0 if healthy else 1
+
+
+def missing_front_ends(settings: Settings) -> tuple[str, ...]:
+    """One sentence for each chat platform whose settings are not there."""
+    bot = settings.bot
+    found = []
+    if bot.slack_bot_token is None or (bot.slack_app_token is None and bot.slack_signing_secret is None):
+        needs = "SLACK_BOT_TOKEN, and SLACK_APP_TOKEN (socket) or SLACK_SIGNING_SECRET (HTTP)"
+        found.append(f"Slack is not set up: set {needs}")
+    if bot.discord_token is None:
+        found.append("Discord is not set up: set DISCORD_TOKEN")
+    return tuple(found)
+
+
+def _say(fine: bool, what: str, sentence: str) -> bool:
+    sys.stdout.write(f"{'ok   ' if fine else 'FAULT'} {what}: {sentence}\n")
+    return fine
+
+
+def _data_folder(home: Path) -> bool:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        why = os.strerror(error.errno).lower() if error.errno else "not writable"
+        return _say(False, "data folder", f"{home}: {why}; set PANELIST_HOME to a folder you may write to")
+    return _say(True, "data folder", str(home))
+
+
+async def _models(settings: Settings) -> AsyncIterator[tuple[bool, str, str]]:
+    with showing_download() as downloading:
+        try:
+            async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
+                if models.notice:
+                    yield True, "models", models.notice
+                for tier, choice in (("flash", models.flash), ("pro", models.pro)):
+                    yield await _ping(tier, choice)
+        except compose.NoModel as error:
+            yield False, "models", str(error)
+
+
+class _Ping:
+    """One tiny call in the shape that `call_with_retry` takes."""
+
+    def __init__(self, lm: Any) -> None:
+        self._lm = lm
+
+    async def acall(self, **_: Any) -> Any:
+        return await self._lm.acall("Answer with one word: ready")
+
+
+async def _ping(tier: str, choice: ModelChoice) -> tuple[bool, str, str]:
+    from teams.failures import CallFailed
+    from teams.lms import get_flash_lm, get_pro_lm
+    from teams.model import FailureKind
+    from teams.retry import CallLimits, call_with_retry
+
+    lm = get_flash_lm() if tier == "flash" else get_pro_lm()
+    what = f"{tier} model {choice.model}"
+    try:
+        await call_with_retry(_Ping(lm), f"doctor.{tier}", limits=CallLimits(seconds=PING_SECONDS, tries=1))
+    except CallFailed as failed:
+        # A model that talks past its limit is there and talks.
+        if failed.failure.kind is not FailureKind.CUT_OFF:
+            where = f" at {choice.api_base}" if choice.api_base else ""
+            return False, what, f"{failed.failure.sentence}{where}; {_remedy(tier, choice)}"
+    return True, what, "answers"
+
+
+def _remedy(tier: str, choice: ModelChoice) -> str:
+    name = tier.upper()
+    if choice.api_base is not None:
+        return f"check {name}_API_BASE, {name}_MODEL and, if the server wants one, {name}_API_KEY"
+    keys = {"gemini": "GOOGLE_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+    key = keys.get(choice.model.partition("/")[0], "the provider's key")
+    return f"check {name}_MODEL and {key}"

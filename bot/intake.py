@@ -1,0 +1,160 @@
+"""Intake: what people ask, as commands, to runs in their threads; and what is wrong with it, as one sentence."""
+
+import asyncio
+from typing import assert_never
+
+import structlog
+
+from adapters.port import Doc, FrontEnd, Invocation, Place, Receipt, ThreadRef
+from bot import render
+from bot.commands import Ask, Command, Help, Panels, Research, Retry, Settings, Stop, parse
+from bot.courier import Courier
+from bot.runs import Brief, LiveRun, Teams
+from teams.catalog import Catalog, UnknownPanel
+from teams.model import TOPIC_LIMIT, Source
+
+log = structlog.get_logger()
+
+
+class Unaskable(ValueError):
+    """A command cannot be carried out. The message is one sentence for the asker."""
+
+
+def topic_of(text: str, what: str = "topic") -> str:
+    """The text when it can be asked. Raises `Unaskable` for one that is empty or too long."""
+    if not text.strip():
+        raise Unaskable(f"there is no {what}; write it behind the command, as in /panel Should we open on Sundays?")
+    if len(text) > TOPIC_LIMIT:
+        raise Unaskable(
+            f"the {what} has {len(text):,} characters and may have {TOPIC_LIMIT:,}; put the rest into a document"
+        )
+    return text.strip()
+
+
+def brief_for(command: Ask | Research, catalog: Catalog, sources: tuple[Source, ...] = ()) -> Brief:
+    """What a command asks for. Raises `Unaskable`, with nothing begun."""
+    match command:
+        case Research():
+            return Brief("research", topic_of(command.question, "question"), sources=sources)
+        case Ask():
+            try:
+                panel = catalog.get(command.panel or catalog.default)
+            except UnknownPanel as error:
+                raise Unaskable(str(error)) from error
+            return Brief("panel", topic_of(command.topic), panel, sources)
+        case _:
+            assert_never(command)
+
+
+class Intake:
+    """Carries out what a front end takes in. Runs belong to `group` and outlive the call that began them."""
+
+    def __init__(
+        self, front: FrontEnd, teams: Teams, catalog: Catalog, group: asyncio.TaskGroup, status: tuple[str, ...] = ()
+    ) -> None:
+        self._front, self._teams, self._catalog, self._group = front, teams, catalog, group
+        self._status = status
+        self._latest: dict[Place, tuple[LiveRun, Courier]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def take(self, invocation: Invocation) -> None:
+        """Carry out one invocation. It returns when the run has begun, not when it is over."""
+        command = parse(invocation.text)
+        try:
+            await self._carry_out(command, invocation)
+        except Unaskable as error:
+            await self._tell(invocation, render.problem(str(error)))
+
+    async def _carry_out(self, command: Command, invocation: Invocation) -> None:
+        match command:
+            case Ask() | Research():
+                unread = [attached for attached in invocation.attachments if attached.problem]
+                if unread:
+                    await self._tell(invocation, render.unread(unread))
+                sources = tuple(Source(file.name, file.text) for file in invocation.attachments if not file.problem)
+                await self.begin(brief_for(command, self._catalog, sources), invocation)
+            case Stop():
+                self._running(invocation).stop.set()
+            case Retry():
+                await self._retry(invocation)
+            case Panels():
+                await self._tell(invocation, render.panel_list(self._catalog))
+            case Settings():
+                await self._tell(invocation, render.settings(self._status))
+            case Help():
+                await self._tell(invocation, render.help_text(command.instead_of))
+            case _:
+                assert_never(command)
+
+    async def settled(self) -> None:
+        """Wait until every run begun here is over."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def stop_all(self) -> None:
+        """Stop every run begun here."""
+        for run, _ in self._latest.values():
+            run.stop.set()
+
+    async def begin(self, brief: Brief, invocation: Invocation) -> LiveRun:
+        """Open the thread of a run and start it. Raises `Unaskable` where no thread can be opened."""
+        asked = f"{brief.panel.title if brief.panel else 'Research'}: {brief.topic}"
+        run = LiveRun(invocation.key, brief)
+        thread = await self._front.open_thread(invocation, render.root(asked, self._status), key=run.key("root"))
+        if not isinstance(thread, ThreadRef):
+            raise Unaskable(render.not_opened(thread))
+        self._start(run, Courier(self._front, thread), invocation.place)
+        return run
+
+    def _start(self, run: LiveRun, courier: Courier, place: Place) -> None:
+        self._latest[place] = (run, courier)
+        task = self._group.create_task(self._deliver(run, courier), name=f"run {run.run_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, run: LiveRun, courier: Courier) -> None:
+        with structlog.contextvars.bound_contextvars(run=run.run_id, team=run.brief.team):
+            try:
+                async with run.events(self._teams) as events:
+                    async for event in events:
+                        await courier.deliver(run, event)
+            except Exception:
+                log.exception("run.broke")
+                run.progress = run.progress.broken()
+                await self._front.post(courier.thread, render.broke(run.run_id), key=run.key("broke"))
+                return
+            _log_end(run)
+
+    async def _retry(self, invocation: Invocation) -> None:
+        run, courier = self._latest.get(invocation.place, (None, None))
+        if run is None or courier is None:
+            raise Unaskable("nothing has been asked here yet, so there is nothing to retry")
+        if run.running:
+            raise Unaskable("the run is still under way; retry once it is over, or /panel stop")
+        if not run.progress.unheard:
+            raise Unaskable("every expert answered; there is nobody to ask again")
+        self._start(run.continued(), courier, invocation.place)
+
+    def _running(self, invocation: Invocation) -> LiveRun:
+        run, _ = self._latest.get(invocation.place, (None, None))
+        if run is None or not run.running:
+            raise Unaskable("nothing is running here")
+        return run
+
+    async def _tell(self, invocation: Invocation, doc: Doc) -> Receipt:
+        return await self._front.notify(invocation, doc)
+
+
+def _log_end(run: LiveRun) -> None:
+    progress = run.progress
+    kinds = sorted({failure.kind.value for failure in progress.failed})
+    tell = log.info if progress.answered else log.error
+    tell(
+        "run.finished",
+        ended=progress.ended,
+        heard=len(progress.answered),
+        seats=len(progress.seats),
+        failures=kinds,
+        synthesis=progress.synthesis.written is not None,
+        seconds=progress.seconds,
+    )

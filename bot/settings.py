@@ -1,0 +1,74 @@
+"""Settings: read once from the environment into one frozen value; all faults are reported together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from teams.tiers import ModelSettings
+
+
+class BadSettings(ValueError):
+    """Some settings cannot be used. `faults` has one sentence for each."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def _home() -> Path:
+    return Path(platformdirs.user_data_dir("panelist", appauthor=False))
+
+
+class BotSettings(BaseSettings):
+    """The settings of the bot itself, read from environment variables of the same names in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    panelist_home: Path = Field(default_factory=_home)
+    panelist_panels: Path | None = None
+    panelist_log: Literal["debug", "info", "warning", "error"] = "warning"
+    slack_bot_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+    slack_signing_secret: SecretStr | None = None
+    discord_token: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set: the bot's own settings and those of the models."""
+
+    bot: BotSettings
+    models: ModelSettings
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises `BadSettings` with every fault at once."""
+    faults: list[str] = []
+    bot, models = _read(BotSettings, faults), _read(ModelSettings, faults)
+    if bot is None or models is None:
+        raise BadSettings(tuple(faults))
+    return Settings(bot, models)
+
+
+def _read(kind: type[S], faults: list[str]) -> S | None:
+    try:
+        return kind()
+    except ValidationError as error:
+        faults += [_fault(name, why) for name, why in _each(error)]
+        return None
+
+
+def _each(error: ValidationError) -> list[tuple[str, str]]:
+    # The value itself is left out: it may be a key that was put into the wrong variable.
+    return [(str(item["loc"][0]).upper(), item["msg"]) for item in error.errors(include_input=False, include_url=False)]
+
+
+def _fault(name: str, why: str) -> str:
+    return f"{name}: {why[0].lower()}{why[1:]}; correct it or unset it"

@@ -1,0 +1,340 @@
+"""Panels as data: reads them from YAML files, the built-in ones and a user's own, and says what is wrong with a file.
+
+Knows no model and reads no environment. YAML is read as its grammar alone: what a scalar means is decided here.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from yaml.composer import ComposerError
+from yaml.reader import ReaderError
+
+from teams.model import PanelSpec, Perspective, Tier
+
+T = TypeVar("T")
+
+FILE_LIMIT = 256 * 1024
+"""The largest panel file in bytes."""
+
+INSTRUCTIONS_LIMIT = 4_000
+"""The longest instructions in characters, of a perspective as of the synthesis."""
+
+LINE_LIMIT = 200
+"""The longest title or description in characters."""
+
+NAME_LIMIT = 40
+"""The longest panel name or perspective key in characters."""
+
+FEWEST, MOST = 2, 12
+"""How many perspectives a panel has."""
+
+_TIMES = ("expert_seconds", "run_seconds", "synthesis_seconds")
+PERSPECTIVE_KEYS = ("key", "title", "instructions", "tier")
+PANEL_KEYS = ("name", "title", "description", "perspectives", "synthesis", "quorum", "allow_pro_fanout", *_TIMES)
+
+_DEEPEST = 8
+_ONE_LINE = f"one line of at most {LINE_LIMIT} characters"
+_DEFAULTS = {each.name: each.default for each in fields(PanelSpec)}
+_TIERS: dict[str, Tier] = {"flash": "flash", "pro": "pro"}
+_NULL = "tag:yaml.org,2002:null"
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class BrokenPanel(ValueError):
+    """A file that is no panel, as one sentence: file, line, what is wrong and the fix."""
+
+    def __init__(self, origin: str, line: int, fault: str) -> None:
+        super().__init__(f"{origin}, line {line}: {fault}")
+
+
+class UnknownPanel(LookupError):
+    """A panel asked for that the catalog does not have, as one sentence with the names it has."""
+
+    def __init__(self, name: str, names: tuple[str, ...]) -> None:
+        super().__init__(f"there is no panel {_quoted(name)}{_meant(name, names)}; there are {', '.join(names)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The panels there are, in the order of their names. `problems` has a sentence per file that could not be used."""
+
+    panels: tuple[PanelSpec, ...]
+    problems: tuple[str, ...] = ()
+    default: str = "decision"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all panels, sorted."""
+        return tuple(panel.name for panel in self.panels)
+
+    def get(self, name: str) -> PanelSpec:
+        """The panel of that name. Raises `UnknownPanel`."""
+        for panel in self.panels:
+            if panel.name == name:
+                return panel
+        raise UnknownPanel(name, self.names)
+
+    def __iter__(self) -> Iterator[PanelSpec]:
+        return iter(self.panels)
+
+
+def load_catalog(extra: Path | None) -> Catalog:
+    """The built-in panels and those of the folder `extra`, whose panels replace built-in ones of the same name.
+
+    A file of `extra` that cannot be used becomes a problem. Raises `BrokenPanel` for a built-in file only.
+    """
+    own: dict[str, PanelSpec] = {}
+    problems: list[str] = []
+    for file in _files_of(extra, problems.append):
+        try:
+            panel = _read(file, str(file))
+        except BrokenPanel as broken:
+            problems.append(str(broken))
+        except OSError as error:
+            problems.append(f"{file} cannot be read ({error.strerror}); check its permissions or remove it")
+        else:
+            if panel.name in own:
+                problems.append(f"{file}, line 1: another file names a panel {panel.name!r}; give one another 'name:'")
+            own.setdefault(panel.name, panel)
+    panels = {panel.name: panel for panel in _built_in()} | own
+    return Catalog(tuple(panels[name] for name in sorted(panels)), tuple(problems))
+
+
+@cache
+def _built_in() -> tuple[PanelSpec, ...]:
+    folder = files("teams").joinpath("panels")
+    return tuple(_read(file, file.name) for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def _files_of(folder: Path | None, tell: Callable[[str], None]) -> list[Path]:
+    if folder is None:
+        return []
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        tell(f"the folder of panels {folder} cannot be read ({error.strerror}); create it or correct PANELIST_PANELS")
+        return []
+    return [file for file in found if file.suffix in (".yaml", ".yml") and not file.name.startswith(".")]
+
+
+def _read(file: Traversable | Path, origin: str) -> PanelSpec:
+    if not file.is_file():
+        raise BrokenPanel(origin, 1, "this is not a regular file; remove it or put a panel's file in its place")
+    with file.open("rb") as stream:
+        content = stream.read(FILE_LIMIT + 1)
+    # Bytes that are no UTF-8 become surrogates, which the reader of YAML refuses with their place.
+    return load_panel(content.decode(errors="surrogateescape"), origin)
+
+
+def load_panel(text: str, origin: str) -> PanelSpec:
+    """The panel that the YAML `text` describes; without a name it is called like the file `origin`.
+
+    Raises `BrokenPanel`. The schema and its limits are in docs/panels.md.
+    """
+    if len(text.encode(errors="replace")) > FILE_LIMIT:
+        raise BrokenPanel(origin, 1, f"the file is larger than {FILE_LIMIT // 1024} KiB; shorten its instructions")
+    panel = _section(_composed(text, origin), "a panel", PANEL_KEYS)
+    pro_allowed = panel.read("allow_pro_fanout", {"false": False, "true": True}.get, "true or false", "false")
+    seats = _perspectives(panel, pro_allowed)
+    most = len(seats)
+    expert, run, synthesis = (
+        panel.read(key, _seconds, "a number of seconds above 0", str(_DEFAULTS[key])) for key in _TIMES
+    )
+    if run <= synthesis:
+        at = "run_seconds" if "run_seconds" in panel.values else "synthesis_seconds"
+        fault = f"run_seconds ({run:g}) leaves the experts no time beside synthesis_seconds ({synthesis:g})"
+        raise panel.broken(at, f"{fault}; make it the larger of the two")
+    return PanelSpec(
+        name=panel.read("name", _slug("-_"), f"at most {NAME_LIMIT} of a-z 0-9 - _, a letter first", Path(origin).stem),
+        title=panel.read("title", _one_line, _ONE_LINE),
+        description=panel.read("description", _one_line, _ONE_LINE),
+        perspectives=seats,
+        synthesis_instructions=panel.text("synthesis") if "synthesis" in panel.values else "",
+        quorum=panel.read("quorum", _up_to(most), f"a whole number from 2 to {most}")
+        if "quorum" in panel.values
+        else None,
+        expert_seconds=expert,
+        run_seconds=run,
+        synthesis_seconds=synthesis,
+        allow_pro_fanout=pro_allowed,
+    )
+
+
+def _perspectives(panel: "_Section", pro_allowed: bool) -> tuple[Perspective, ...]:
+    node = panel.required("perspectives")
+    if not isinstance(node, yaml.SequenceNode):
+        fault = f"perspectives has to be a list, not {_shown(node)}"
+        raise panel.broken("perspectives", f"{fault}; begin each perspective with '- key:'")
+    count = len(node.value)
+    if not FEWEST <= count <= MOST:
+        raise panel.broken("perspectives", f"there are {count} perspectives; list {FEWEST} to {MOST} of them")
+    seats: list[Perspective] = []
+    taken: set[str] = set()
+    for number, entry in enumerate(node.value, 1):
+        section = _section(entry, f"perspective {number}", PERSPECTIVE_KEYS)
+        seat = _perspective(section)
+        # A synthesis may name a perspective by its key or its title, so neither may be another's.
+        for name, value in (("key", seat.key), ("title", seat.title)):
+            if value.casefold() in taken:
+                raise section.broken(
+                    name, f"the {name} {_quoted(value)} is another perspective's too; change one of them"
+                )
+        if seat.tier == "pro" and not pro_allowed:
+            why = f"up to {count} calls of the pro model at once are slow and dear"
+            fix = "remove the tier, or set 'allow_pro_fanout: true' to accept that"
+            raise section.broken("tier", f"{section.what} asks for the tier 'pro', but {why}; {fix}")
+        taken |= {seat.key.casefold(), seat.title.casefold()}
+        seats.append(seat)
+    return tuple(seats)
+
+
+def _perspective(section: "_Section") -> Perspective:
+    return Perspective(
+        key=section.read("key", _slug("_"), f"at most {NAME_LIMIT} of a-z 0-9 _, a letter first"),
+        title=section.read("title", _one_line, _ONE_LINE),
+        instructions=section.text("instructions"),
+        tier=section.read("tier", _TIERS.get, "flash or pro", "flash"),
+    )
+
+
+def _slug(joints: str) -> Callable[[str], str | None]:
+    pattern = re.compile(rf"(?=.{{1,{NAME_LIMIT}}}\Z)[a-z][a-z0-9]*(?:[{joints}][a-z0-9]+)*")
+    return lambda written: written if pattern.fullmatch(written) else None
+
+
+def _one_line(written: str) -> str | None:
+    return written if len(written) <= LINE_LIMIT and len(written.splitlines()) == 1 else None
+
+
+def _up_to(most: int) -> Callable[[str], int | None]:
+    return {str(number): number for number in range(2, most + 1)}.get
+
+
+def _seconds(written: str) -> float | None:
+    try:
+        value = float(written)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A mapping of the file: the value and the line of each key."""
+
+    origin: str
+    line: int
+    what: str
+    values: dict[str, yaml.Node] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def broken(self, key: str, fault: str) -> BrokenPanel:
+        return BrokenPanel(self.origin, self.lines.get(key, self.line), fault)
+
+    def required(self, key: str) -> yaml.Node:
+        if key not in self.values:
+            raise self.broken(key, f"{self.what} needs a {key}, and there is none; add '{key}:'")
+        return self.values[key]
+
+    def text(self, key: str) -> str:
+        node = self.required(key)
+        if not isinstance(node, yaml.ScalarNode):
+            raise self.broken(key, f"{key} has to be text, not {_shown(node)}; put it in quotes or indented below '|'")
+        value: str = node.value.strip()
+        if not value or node.tag == _NULL:
+            raise self.broken(key, f"{key} is empty; write something or remove the line")
+        if len(value) > INSTRUCTIONS_LIMIT:
+            raise self.broken(key, f"{key} has {len(value):,} characters; shorten it to {INSTRUCTIONS_LIMIT:,}")
+        if unprintable := _UNPRINTABLE.search(value):
+            raise self.broken(key, f"{key} holds the control character {unprintable[0]!r}; remove it")
+        return value
+
+    def read(self, key: str, meaning: Callable[[str], T | None], wanted: str, default: str | None = None) -> T:
+        """What the text under `key` means; a text without a meaning is refused."""
+        written = default if default is not None and key not in self.values else self.text(key)
+        value = meaning(written)
+        if value is None:
+            raise self.broken(key, f"{key} cannot be {_quoted(written)}; write {wanted} after '{key}:'")
+        return value
+
+
+def _section(node: yaml.Node, what: str, known: tuple[str, ...]) -> _Section:
+    section = _Section(node.start_mark.name, node.start_mark.line + 1, what)
+    if not isinstance(node, yaml.MappingNode):
+        raise section.broken("", f"{what} is made of 'key: value' lines, not {_shown(node)}; begin with '{known[0]}:'")
+    for key_node, value in node.value:
+        key = key_node.value if isinstance(key_node, yaml.ScalarNode) else _shown(key_node)
+        earlier = section.lines.get(key)
+        section.lines[key] = key_node.start_mark.line + 1
+        if earlier is not None:
+            raise section.broken(key, f"{key} is on line {earlier} already; remove one of the two")
+        if key not in known:
+            fix = f"remove it or write one of {', '.join(known)}"
+            raise section.broken(key, f"{what} has no {_quoted(key)}{_meant(key, known)}; {fix}")
+        section.values[key] = value
+    return section
+
+
+class _Composer(yaml.SafeLoader):
+    """YAML without its powers: anchors, aliases, tags and deep nesting are refused where they stand."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark, tag = event.start_mark, getattr(event, "tag", None)
+        if event.anchor is not None:
+            raise ComposerError(None, None, f"anchors and aliases are not read ({event.anchor})", mark)
+        if tag is not None:
+            raise ComposerError(None, None, f"tags are not read ({tag})", mark)
+        if self.depth == _DEEPEST:
+            raise ComposerError(None, None, f"nesting more than {_DEEPEST} deep is not read", mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _composed(text: str, origin: str) -> yaml.Node:
+    try:
+        composer = _Composer(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        fault = f"the character {chr(error.character)!r} is not text; remove it and save the file as UTF-8"
+        raise BrokenPanel(origin, line, fault) from error
+    composer.name = origin
+    try:
+        node = composer.get_single_node()
+    except (yaml.MarkedYAMLError, ValueError, OverflowError) as error:
+        # An escape or a version beyond what Python can hold is a ValueError or OverflowError, without a mark.
+        mark = getattr(error, "problem_mark", None) or composer.get_mark()
+        problem = getattr(error, "problem", "a number is too large")
+        fix = "write 'key: value' lines, and text with signs such as : # & * ! [ in quotes"
+        raise BrokenPanel(origin, mark.line + 1, f"this cannot be read as a panel: {problem}; {fix}") from error
+    if node is None:
+        raise BrokenPanel(origin, 1, "the file is empty; begin with 'title:'")
+    return node
+
+
+def _meant(given: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(given[:NAME_LIMIT].lower(), known, 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _quoted(value: str) -> str:
+    return repr(value) if len(value) <= NAME_LIMIT else f"{value[:NAME_LIMIT]!r}…"
+
+
+def _shown(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return _quoted(node.value) if node.value else "nothing"
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"

@@ -1,0 +1,214 @@
+"""The engine: DSPy's engine contract on a pooled aiohttp transport; DSPy's own provider adapters do the mapping.
+
+DSPy's native client stops at 100 calls in flight per LM and counts the wait for a connection against the timeout. Here
+the number in flight is ours to set, waiting for a slot costs nothing, and the timeout is that of one call.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from dspy import lm15
+from dspy.utils.exceptions import LMError
+
+from teams.tiers import ModelChoice
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes of one response that are read: far above any answer, it bounds what a broken server can make us hold."""
+
+CONNECT_SECONDS = 10.0
+"""How long a TCP and TLS connection may take, as in DSPy's native client (lm15 `Timeouts.connect`)."""
+
+
+class AnswerCutOff(LMError):
+    """The model stopped at its length limit: what it wrote is not an answer."""
+
+    default_code = "cut_off"
+
+
+class AnswerRefused(LMError):
+    """The model, or its provider's filter, declined to answer."""
+
+    default_code = "refused"
+
+
+class _Reply:
+    """An aiohttp response in the shape that lm15's provider adapters read."""
+
+    http_version = "HTTP/1.1"
+
+    def __init__(self, reply: aiohttp.ClientResponse) -> None:
+        self._reply = reply
+        self.status = reply.status
+        self.reason = reply.reason or ""
+        self.headers = list(reply.headers.items())
+
+    async def read(self) -> bytes:
+        body = bytearray()
+        async for chunk in self._reply.content.iter_any():
+            body.extend(chunk)
+            if len(body) > LARGEST_ANSWER:
+                raise lm15.TransportError(f"the response is over {LARGEST_ANSWER:,} bytes")
+        return bytes(body)
+
+    async def aiter_lines(self) -> AsyncIterator[bytes]:
+        async for line in self._reply.content:
+            yield line
+
+
+class AiohttpTransport:
+    """lm15's transport contract on one aiohttp session without a connection limit: the engine limits calls instead."""
+
+    def __init__(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            trust_env=True,
+        )
+
+    @asynccontextmanager
+    async def stream(self, request: Any) -> AsyncIterator[_Reply]:
+        """Send `request` and give its response. Raises `lm15.TransportError`."""
+        try:
+            async with self._session.request(
+                request.method,
+                request.url,
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,  # a redirect would carry the key to another host
+            ) as reply:
+                if 300 <= reply.status < 400:
+                    raise lm15.TransportError(f"the server redirects ({reply.status}); set the API base it points to")
+                yield _Reply(reply)
+        except (aiohttp.ClientError, OSError) as error:
+            raise lm15.TransportError(type(error).__name__) from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+
+class _LiteLLMProvider:
+    """A provider that only litellm has a door for, in the shape of lm15's provider LMs."""
+
+    def __init__(self, choice: ModelChoice) -> None:
+        from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine
+
+        key = {"api_key": choice.api_key.get_secret_value()} if choice.api_key else {}
+        self._engine = AsyncLiteLLMEngine(model_type="chat", timeout=choice.timeout, **key)
+
+    async def complete(self, request: lm15.Request) -> lm15.Response:
+        return await self._engine.complete(request)
+
+
+@dataclass(slots=True)
+class _Pool:
+    """What belongs to one event loop: its slots, its connections, the provider that uses them."""
+
+    slots: asyncio.Semaphore
+    transport: AiohttpTransport
+    provider: Any
+    wire_model: str
+
+
+class PooledEngine:
+    """The async engine of one model. One object serves every event loop of the process, each with its own pool."""
+
+    def __init__(self, choice: ModelChoice) -> None:
+        self.choice = choice
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+
+    async def complete(self, request: lm15.Request) -> lm15.Response:
+        """One call, one attempt. At most `max_parallel_requests` are in flight on this loop; the rest wait their turn.
+
+        Raises lm15 errors, and `AnswerCutOff` or `AnswerRefused` for an answer that is none.
+        """
+        pool = self._pool()
+        async with pool.slots:
+            try:
+                async with asyncio.timeout(self.choice.timeout):
+                    response = await pool.provider.complete(replace(request, model=pool.wire_model))
+            except TimeoutError as error:
+                raise lm15.TimeoutError(f"no answer within {self.choice.timeout:g} s") from error
+        return accepted(response)
+
+    async def aclose(self) -> None:
+        """Close this event loop's connections. The engine may be used again; it then opens new ones."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.transport.aclose()
+
+    def _pool(self) -> _Pool:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            transport = AiohttpTransport()
+            provider, wire_model = _provider(self.choice, transport)
+            pool = _Pool(asyncio.Semaphore(self.choice.max_parallel_requests), transport, provider, wire_model)
+            self._pools[loop] = pool
+        return pool
+
+
+class BlockingEngine:
+    """The sync engine that DSPy's contract asks for beside the async one: plain calls, for scripts and notebooks."""
+
+    def __init__(self, choice: ModelChoice, pooled: PooledEngine) -> None:
+        self.choice = choice
+        self.pooled = pooled
+        self._slots = threading.BoundedSemaphore(choice.max_parallel_requests)
+
+    def complete(self, request: lm15.Request) -> lm15.Response:
+        """As `PooledEngine.complete`, blocking the calling thread."""
+        timeouts = lm15.Timeouts(connect=CONNECT_SECONDS, read=self.choice.timeout)
+        router = lm15.LMRouter(_config(self.choice, timeouts=timeouts))
+        try:
+            route = _route(self.choice, router)
+            with self._slots:
+                return accepted(router.lm(route).complete(replace(request, model=route.partition(":")[2])))
+        finally:
+            router.close()
+
+
+def accepted(response: lm15.Response) -> lm15.Response:
+    """The response when it is a whole answer. Raises `AnswerCutOff` and `AnswerRefused`."""
+    if response.finish_reason == "length":
+        raise AnswerCutOff("the answer reached the length limit", model=response.model)
+    if response.finish_reason == "content_filter" or response.message.parts_of(lm15.RefusalPart):
+        raise AnswerRefused("the model declined", model=response.model)
+    return response
+
+
+def _config(choice: ModelChoice, **given: Any) -> lm15.RouterConfig:
+    provider = _route(choice, lm15.LMRouter()).partition(":")[0]
+    if choice.api_key is not None:
+        given["api_keys"] = {provider: choice.api_key.get_secret_value()}
+    elif choice.api_base is not None:
+        # Without this, lm15 would look for OPENAI_API_KEY and hand it to somebody else's server.
+        given["api_keys"] = {provider: "none"}
+    if choice.api_base is not None:
+        given["base_urls"] = {provider: choice.api_base.rstrip("/")}
+    return lm15.RouterConfig(**given)
+
+
+def _route(choice: ModelChoice, router: Any) -> str:
+    """The lm15 route `provider:model`. A server named by an API base speaks OpenAI's chat completions, always."""
+    if choice.api_base is not None:
+        return f"openai-chat:{choice.served_as or choice.model.removeprefix('openai/')}"
+    resolution = router.resolve_openai_chat(choice.model)
+    return f"{resolution.provider}:{resolution.model}"
+
+
+def _provider(choice: ModelChoice, transport: AiohttpTransport) -> tuple[Any, str]:
+    """What answers the calls, and the model's name on the wire."""
+    try:
+        router = lm15.AsyncLMRouter(_config(choice, transport=transport))
+    except lm15.UnknownModelError:
+        # DSPy's adapters have no door to this provider, litellm may.
+        return _LiteLLMProvider(choice), choice.model
+    route = _route(choice, router)
+    return router.lm(route), route.partition(":")[2]

@@ -1,0 +1,170 @@
+"""The one piece of concurrent code: jobs side by side, each told of as it finishes; and runs as streams of events."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar
+
+import dspy
+
+from teams.failures import CallFailed, CallFailure
+from teams.lms import adapter_for
+from teams.retry import CallLimits, call_with_retry
+from teams.signatures import AnalysisSignature
+
+T = TypeVar("T")
+
+Job = Callable[[], Awaitable[T]]
+
+
+class Stopped(Exception):
+    """The run was stopped from outside while this work was under way."""
+
+
+class Settling:
+    """The jobs of a `fan_out` under way."""
+
+    def __init__(self, tasks: list[asyncio.Task[None]]) -> None:
+        self._tasks = tasks
+
+    async def within(self, seconds: float | None) -> None:
+        """Wait until all jobs are done, at most `seconds`. The rest go on until the block of `fan_out` ends."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+
+@asynccontextmanager
+async def fan_out(jobs: Mapping[str, Job[T]], told: Callable[[str, T], None]) -> AsyncIterator[Settling]:
+    """Run all jobs at once; `told(key, result)` in the order they finish. The block ends when the last one has.
+
+    Jobs give expected failures as values. An exception out of a job is a bug: it cancels the others and is raised.
+    """
+
+    async def one(key: str, job: Job[T]) -> None:
+        told(key, await job())
+
+    async with asyncio.TaskGroup() as group:
+        yield Settling([group.create_task(one(key, job), name=key) for key, job in jobs.items()])
+
+
+async def asked(module: Any, name: str, *, limits: CallLimits | None = None, **inputs: Any) -> Any:
+    """What a module answers, with the adapter that its model needs; its failure as a `CallFailure` value."""
+    lm = inputs.get("lm") or next((found.lm for found in module.predictors() if found.lm is not None), None)
+    # History would keep everyone's prompts in memory; type warnings would print parts of them.
+    with dspy.context(adapter=adapter_for(lm), disable_history=True, warn_on_type_mismatch=False):
+        try:
+            return await call_with_retry(module, name, limits=limits, **inputs)
+        except CallFailed as failed:
+            return failed.failure
+
+
+async def until_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event | None) -> T:
+    """What `work` gives. When `stop` is set first, `work` is cancelled and, once it has ended, `Stopped` is raised."""
+    if stop is None:
+        return await work
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.wait({working, stopping})
+    raise Stopped
+
+
+class Stream(Generic[T]):
+    """What a conductor tells, in order. Iterating raises the conductor's bug, if there was one, after the last."""
+
+    def __init__(self, queue: "asyncio.Queue[T | None]", task: "asyncio.Task[None]") -> None:
+        self._queue, self._task = queue, task
+
+    def __aiter__(self) -> "Stream[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        event = await self._queue.get()
+        if event is not None:
+            return event
+        self._queue.put_nowait(None)  # a second iteration ends at once too
+        await self._task
+        raise StopAsyncIteration
+
+
+@asynccontextmanager
+async def stream(conduct: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> AsyncIterator[Stream[T]]:
+    """Run `conduct(tell)` beside the block, which iterates over what it tells. Leaving the block ends the conductor.
+
+    The consumer is never cancelled by the conductor, nor does a slow consumer slow it.
+    """
+    queue: asyncio.Queue[T | None] = asyncio.Queue()
+    task = asyncio.create_task(conduct(queue.put_nowait))
+    task.add_done_callback(lambda _: queue.put_nowait(None))
+    try:
+        yield Stream(queue, task)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+class FanOutTeam(dspy.Module):
+    """One predictor, N configurations, all at once.
+
+    A config is `{"perspective": …, "instructions": …}`. Raises `ValueError` when `shared_lm` is None.
+    """
+
+    def __init__(self, shared_lm: Any, configs: list[dict[str, Any]]) -> None:
+        if shared_lm is None:
+            raise ValueError("shared_lm required")
+        super().__init__()
+        self.lm = shared_lm
+        self.configs = configs
+        self.analyzer = dspy.ChainOfThought(AnalysisSignature)
+        self.analyzer.set_lm(self.lm)
+
+    async def aforward(self, input_data: str) -> dspy.Prediction:
+        """`analyses` (also as `results`) in the order asked; `failed` as `{config, error, kind, attempts}`; `error`
+        when nothing came back."""
+        outcomes: dict[str, Any] = {}
+        async with fan_out(self._jobs(input_data), outcomes.__setitem__):
+            pass
+        in_order = [(config, outcomes[str(index)]) for index, config in enumerate(self.configs)]
+        answers = [answer for _, answer in in_order if not isinstance(answer, CallFailure)]
+        failed = [failed_entry("config", config, out) for config, out in in_order if isinstance(out, CallFailure)]
+        return dspy.Prediction(analyses=answers, results=answers, failed=failed, error=all_failed(answers, failed))
+
+    def run(self, input_data: str) -> Any:
+        """`async with team.run(…) as stream`: `(config, prediction or CallFailure)` pairs in the order finished."""
+
+        async def conduct(tell: Callable[[tuple[dict[str, Any], Any]], None]) -> None:
+            def told(index: str, outcome: Any) -> None:
+                tell((self.configs[int(index)], outcome))
+
+            async with fan_out(self._jobs(input_data), told):
+                pass
+
+        return stream(conduct)
+
+    def _jobs(self, input_data: str) -> dict[str, Job[Any]]:
+        def job(index: int, config: dict[str, Any]) -> Job[Any]:
+            return lambda: asked(
+                self.analyzer,
+                f"module_{index}",
+                input_data=input_data,
+                perspective=config["perspective"],
+                perspective_instructions=config["instructions"],
+            )
+
+        return {str(index): job(index, config) for index, config in enumerate(self.configs)}
+
+
+def failed_entry(what: str, which: Any, failure: CallFailure) -> dict[str, Any]:
+    """One entry of a prediction's `failed` list: `{what: which, error, kind, attempts}`."""
+    return {what: which, "error": failure.sentence, "kind": failure.kind.value, "attempts": failure.attempts}
+
+
+def all_failed(answers: list[Any], failed: list[Any]) -> str | None:
+    """The prediction's `error`: a sentence when nothing came back, else None."""
+    return None if answers or not failed else f"All {len(failed)} modules failed"

@@ -1,0 +1,227 @@
+"""ExpertPanel: one question, N experts at once, then a synthesis by a stronger model."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+import dspy
+
+from teams.answers import answer_fields, expert_result, quoted_answers, synthesis_from
+from teams.catalog import load_catalog
+from teams.events import (
+    ExpertAnswered,
+    ExpertFailed,
+    ExpertStarted,
+    RunEvent,
+    RunStarted,
+    SynthesisFailed,
+    SynthesisStarted,
+    SynthesisWritten,
+)
+from teams.failures import CallFailure
+from teams.fanout import Job, Settling, Stream, all_failed, asked, failed_entry, fan_out, stream
+from teams.lms import close_pools
+from teams.model import ExpertFailure, ExpertResult, PanelInputs, PanelSpec, Perspective, Seat, panel_confidence
+from teams.retry import CallLimits
+from teams.run import Run, run_to_end
+from teams.signatures import ExpertSignature, SynthesisSignature, without_empty
+from teams.steps import Json, MemorySteps, Steps
+from teams.wire import dump, load
+
+SYNTHESIS_SHARE = 2 / 3
+"""The part of the time left that the strong model may use for the synthesis; the rest is kept for a stand-in."""
+
+
+class ExpertPanel(dspy.Module):
+    """Fans one question out to the perspectives of a panel and has the answers brought together.
+
+    `spec=None` is the marketing panel of six. Without `pro_lm` there is no synthesis. Raises `ValueError` when
+    `shared_lm` is None.
+    """
+
+    def __init__(self, shared_lm: Any, pro_lm: Any = None, *, spec: PanelSpec | None = None) -> None:
+        if shared_lm is None:
+            raise ValueError("shared_lm required")
+        super().__init__()
+        self.lm = shared_lm
+        self.pro_lm = pro_lm
+        self.spec = spec or load_catalog(None).get("marketing")
+        self.expert = dspy.ChainOfThought(ExpertSignature)
+        self.expert.set_lm(shared_lm)
+        self.synthesizer = dspy.ChainOfThought(SynthesisSignature)
+        self.synthesizer.set_lm(pro_lm or shared_lm)
+        self.perspectives = [(seat.key, seat.instructions) for seat in self.spec.perspectives]
+
+    async def aforward(
+        self, research_docs: str = "", entity_profile: str = "", content_pillars: str = "", *, topic: str = ""
+    ) -> dspy.Prediction:
+        """Ask all experts, then for the synthesis.
+
+        `expert_analyses`: one prediction per success in panel order, with `perspective`; `failed`: `{perspective, kind,
+        error, attempts}`; `error` when nobody answered; `synthesis`: a `Synthesis`, or None.
+        """
+        run = PanelRun(self, PanelInputs(topic, research_docs, entity_profile, content_pillars), MemorySteps())
+        await run.work()
+        answers = [dspy.Prediction(perspective=key, **run.answers[key]) for key in run.heard]
+        failed = [failed_entry("perspective", key, run.failures[key]) for key in run.missing if key in run.failures]
+        return dspy.Prediction(
+            expert_analyses=answers, failed=failed, error=all_failed(answers, failed), synthesis=run.synthesis
+        )
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """`aforward` for callers without an event loop, such as DSPy's optimisers. Raises `RuntimeError` inside one."""
+        return run_blocking(self, inputs)
+
+    def run(
+        self, inputs: PanelInputs, steps: Steps | None = None, *, run_id: str = "run", stop: asyncio.Event | None = None
+    ) -> AbstractAsyncContextManager[Stream[RunEvent]]:
+        """The same work as events: `async with panel.run(inputs) as events: async for event in events`.
+
+        `steps` records every model call; `stop`, once set, ends the run with what has come back.
+        """
+
+        async def conduct(tell: Callable[[RunEvent], None]) -> None:
+            await run_to_end(PanelRun(self, inputs, steps or MemorySteps(), run_id=run_id, tell=tell), stop)
+
+        return stream(conduct)
+
+
+def run_blocking(module: Any, inputs: dict[str, Any]) -> Any:
+    """`module.aforward` in an event loop of its own. Raises `RuntimeError` when one is running already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_and_close(module, inputs))
+    raise RuntimeError(
+        f"{type(module).__name__}() cannot be called inside a running event loop: await .acall() instead"
+    )
+
+
+async def _and_close(module: Any, inputs: dict[str, Any]) -> Any:
+    try:
+        return await module.aforward(**inputs)
+    finally:
+        await close_pools(*{id(found.lm): found.lm for found in module.predictors()}.values())
+
+
+class PanelRun(Run):
+    """One run of a panel: asks the experts side by side, then for the synthesis, and tells what happens."""
+
+    def __init__(
+        self,
+        panel: ExpertPanel,
+        inputs: PanelInputs,
+        steps: Steps,
+        *,
+        run_id: str = "run",
+        tell: Callable[[RunEvent], None] | None = None,
+    ) -> None:
+        super().__init__([seat.key for seat in panel.spec.perspectives], tell)
+        self.panel, self.inputs, self.steps, self.run_id = panel, inputs, steps, run_id
+        self.spec = panel.spec
+        self.late = False
+
+    def begun(self) -> RunStarted:
+        """The first event."""
+        return RunStarted(
+            self.now(),
+            self.run_id,
+            "panel",
+            self.inputs.topic,
+            self.spec.name,
+            tuple(Seat(seat.key, seat.title, self._lm_of(seat).model) for seat in self.spec.perspectives),
+            self.spec.needed,
+            self.panel.pro_lm.model if self.panel.pro_lm is not None else None,
+        )
+
+    async def work(self) -> None:
+        """Ask everyone; the synthesis begins when all have settled, or when only its reserve of time is left."""
+        self.steps.plan([f"expert:{key}" for key in self.seats] + ["synthesis", "synthesis:stand-in"])
+        for key in self.seats:
+            self.tell(ExpertStarted(self.now(), key))
+        jobs: dict[str, Job[Json]] = {seat.key: self._job(seat) for seat in self.spec.perspectives}
+        async with fan_out(jobs, self._settled) as experts:
+            await self._synthesise_in_time(experts)
+
+    async def _synthesise_in_time(self, experts: Settling) -> None:
+        await experts.within(self.spec.run_seconds - self.spec.synthesis_seconds)
+        if self.panel.pro_lm is None:
+            return
+        self.late = True
+        answers = [self.results[key] for key in self.heard]
+        if len(answers) < self.spec.needed:
+            count = f"{len(answers)} of {len(self.seats)} experts answered and {self.spec.needed} are needed"
+            self.tell(SynthesisFailed(self.now(), None, f"no synthesis: {count}", 0))
+            return
+        await self._synthesise(answers)
+
+    def _job(self, seat: Perspective) -> Job[Json]:
+        return lambda: self.steps.step(f"expert:{seat.key}", self._ask, seat)
+
+    async def _ask(self, seat: Perspective) -> Json:
+        inputs = {
+            "expert_perspective": seat.key,
+            "perspective_instructions": seat.instructions,
+            **dump(self.inputs),
+        }
+        signature, given = without_empty(self.panel.expert.predict.signature, inputs)
+        # The deadline that bounds the run bounds each expert too, so that a late answer has somewhere to go.
+        limits = CallLimits(seconds=min(self.spec.expert_seconds, self.spec.run_seconds))
+        lm = self._lm_of(seat)
+        return await self.recorded(
+            lm, asked(self.panel.expert, seat.key, limits=limits, lm=lm, signature=signature, **given), answer_fields
+        )
+
+    def _lm_of(self, seat: Perspective) -> Any:
+        # Read from the predictor, not from the panel: an optimiser may have given it another model.
+        if seat.tier == "pro" and self.panel.pro_lm is not None:
+            return self.panel.pro_lm
+        return self.panel.expert.predict.lm or self.panel.lm
+
+    def _settled(self, key: str, recorded: Json) -> None:
+        if "failure" in recorded:
+            failure = load(CallFailure, recorded["failure"])
+            self.failures[key] = failure
+            told = ExpertFailure(key, failure.kind, failure.sentence, failure.attempts, failure.seconds)
+            self.tell(ExpertFailed(self.now(), key, told))
+            return
+        result = expert_result(key, recorded)
+        self.answers[key] = recorded["fields"]
+        self.results[key] = result
+        self.tell(ExpertAnswered(self.now(), key, result, late=self.late))
+
+    async def _synthesise(self, answers: list[ExpertResult]) -> None:
+        left = max(self.spec.synthesis_seconds, self.spec.run_seconds - self.elapsed())
+        pro, flash = self.panel.synthesizer.predict.lm, self.panel.lm
+        heard, missing = self.heard, self.missing
+        attempts = [("synthesis", pro, left * SYNTHESIS_SHARE, False)]
+        if flash is not pro:
+            attempts.append(("synthesis:stand-in", flash, left * (1 - SYNTHESIS_SHARE), True))
+        for key, lm, seconds, stand_in in attempts:
+            self.tell(SynthesisStarted(self.now(), lm.model, stand_in))
+            recorded = await self.steps.step(key, partial(self._ask_synthesis, answers, lm, seconds))
+            if "failure" not in recorded:
+                confidence = panel_confidence([answer.confidence for answer in answers], len(self.seats))
+                self.synthesis = synthesis_from(recorded, heard, missing, self._titles, confidence, stand_in)
+                self.tell(SynthesisWritten(self.now(), self.synthesis))
+                return
+        failure = load(CallFailure, recorded["failure"])
+        self.tell(SynthesisFailed(self.now(), failure.kind, failure.sentence, failure.attempts))
+
+    @property
+    def _titles(self) -> dict[str, str]:
+        return {seat.key: seat.title for seat in self.spec.perspectives}
+
+    async def _ask_synthesis(self, answers: list[ExpertResult], lm: Any, seconds: float) -> Json:
+        inputs = {
+            "topic": self.inputs.topic,
+            "synthesis_instructions": self.spec.synthesis_instructions,
+            "expert_answers": quoted_answers(answers),
+        }
+        signature, given = without_empty(self.panel.synthesizer.predict.signature, inputs)
+        call = asked(
+            self.panel.synthesizer, "synthesis", limits=CallLimits(seconds=seconds), lm=lm, signature=signature, **given
+        )
+        return await self.recorded(lm, call, answer_fields)

@@ -1,0 +1,77 @@
+"""One run under way: who was heard, what was told, and how it ends. The same for panels and for research."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import dspy
+
+from teams.events import RunEvent, RunFinished, RunStarted, RunStopped
+from teams.failures import CallFailure
+from teams.fanout import Stopped, until_stopped
+from teams.model import ExpertResult, Synthesis
+from teams.steps import Json
+from teams.wire import dump
+
+
+class Run(ABC):
+    """The state that one run gathers, by seat. `answers` holds the fields as the model gave them."""
+
+    def __init__(self, seats: list[str], tell: Callable[[RunEvent], None] | None = None) -> None:
+        self.seats = seats
+        self.tell = tell or (lambda _: None)
+        self.answers: dict[str, Json] = {}
+        self.results: dict[str, ExpertResult] = {}
+        self.failures: dict[str, CallFailure] = {}
+        self.synthesis: Synthesis | None = None
+        self._started = asyncio.get_running_loop().time()
+
+    @abstractmethod
+    def begun(self) -> RunStarted:
+        """The first event."""
+
+    @abstractmethod
+    async def work(self) -> None:
+        """All the work between the first event and the last."""
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """Seats that have answered so far, in panel order."""
+        return tuple(key for key in self.seats if key in self.results)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Seats that have not answered so far, in panel order."""
+        return tuple(key for key in self.seats if key not in self.results)
+
+    def now(self) -> datetime:
+        """The time that events carry."""
+        return datetime.now(UTC)
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return round(asyncio.get_running_loop().time() - self._started, 3)
+
+    async def recorded(self, lm: Any, call: Awaitable[Any], fields: Callable[[Any], Json]) -> Json:
+        """What a step keeps of a model call: `{fields, model, seconds}`, or `{failure}`."""
+        began = asyncio.get_running_loop().time()
+        outcome = await call
+        if isinstance(outcome, CallFailure):
+            return {"failure": dump(outcome)}
+        seconds = round(asyncio.get_running_loop().time() - began, 3)
+        return {"fields": fields(outcome), "model": lm.model, "seconds": seconds}
+
+
+async def run_to_end(run: Run, stop: asyncio.Event | None) -> None:
+    """Tell the first event, do the work, tell the one terminal event."""
+    run.tell(run.begun())
+    try:
+        # DSPy's trace would keep the prompts of everybody in this process. Optimisers, which need it, call `aforward`.
+        with dspy.context(trace=None):
+            await until_stopped(run.work(), stop)
+    except Stopped:
+        run.tell(RunStopped(run.now(), run.heard, run.missing, run.elapsed()))
+        return
+    run.tell(RunFinished(run.now(), run.heard, run.missing, run.elapsed()))

@@ -1,0 +1,138 @@
+"""Which model serves which tier, decided once from settings. Knows no client of any model."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from teams.model import Tier
+
+AnswerFormat = Literal["chat", "json_schema"]
+
+DEFAULT_FLASH = "gemini/gemini-2.5-flash"
+DEFAULT_PRO = "gemini/gemini-2.5-pro"
+
+
+class ModelSettings(BaseSettings):
+    """The settings of both tiers, read from environment variables of the same names in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    flash_model: str | None = Field(None, min_length=1)
+    pro_model: str | None = Field(None, min_length=1)
+    google_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+    anthropic_api_key: SecretStr | None = None
+    flash_api_base: str | None = Field(None, pattern=r"^https?://\S+$")
+    pro_api_base: str | None = Field(None, pattern=r"^https?://\S+$")
+    flash_api_key: SecretStr | None = None
+    pro_api_key: SecretStr | None = None
+    flash_answer_format: AnswerFormat = "chat"
+    pro_answer_format: AnswerFormat = "chat"
+    flash_max_parallel_requests: int = Field(2000, ge=1)
+    pro_max_parallel_requests: int = Field(100, ge=1)
+    flash_timeout: float = Field(120.0, gt=0, allow_inf_nan=False)
+    pro_timeout: float = Field(120.0, gt=0, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """One model and how to reach it.
+
+    `model` is what people see and, without `api_base`, how DSPy routes it (`provider/name`). With `api_base` it is
+    asked for as `served_as` on that OpenAI-compatible server. `answer_format="json_schema"` constrains answers by a
+    schema whose strings have at most `longest_string` characters and whose lists at most `longest_list` items.
+    `timeout` is seconds per try.
+    """
+
+    model: str
+    api_key: SecretStr | None = None
+    api_base: str | None = None
+    served_as: str | None = None
+    answer_format: AnswerFormat = "chat"
+    longest_string: int = 4_000
+    longest_list: int = 8
+    max_tokens: int | None = None
+    max_parallel_requests: int = 2000
+    timeout: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The two tiers. `notice` is one sentence the user should see, or nothing."""
+
+    flash: ModelChoice
+    pro: ModelChoice
+    notice: str = ""
+
+
+# The provider's key that chooses defaults for both tiers, in this order: model of the flash tier, of the pro tier.
+_DEFAULTS_BY_KEY: tuple[tuple[str, str, str], ...] = (
+    ("google_api_key", DEFAULT_FLASH, DEFAULT_PRO),
+    ("openai_api_key", "openai/gpt-5.4-mini", "openai/gpt-5.4"),
+    ("anthropic_api_key", "anthropic/claude-haiku-4-5", "anthropic/claude-sonnet-4-6"),
+)
+_KEY_BY_PROVIDER = {"gemini": "google_api_key", "openai": "openai_api_key", "anthropic": "anthropic_api_key"}
+
+
+def choose_models(settings: ModelSettings) -> Models | None:
+    """The models that the settings name, or None when they name no model, key or server at all."""
+    defaults = next(((flash, pro) for key, flash, pro in _DEFAULTS_BY_KEY if getattr(settings, key)), None)
+    flash_named = bool(settings.flash_model or settings.flash_api_base)
+    pro_named = bool(settings.pro_model or settings.pro_api_base)
+    if not (defaults or flash_named or pro_named):
+        return None
+    flash = _named(settings, "flash", defaults[0] if defaults else DEFAULT_FLASH)
+    pro = _named(settings, "pro", defaults[1] if defaults else DEFAULT_PRO)
+    if defaults is None and not pro_named:
+        return Models(
+            flash, _limited(flash, settings, "pro"), f"PRO_MODEL is not set: {flash.model} writes the syntheses too"
+        )
+    if defaults is None and not flash_named:
+        return Models(
+            _limited(pro, settings, "flash"), pro, f"FLASH_MODEL is not set: {pro.model} answers as the experts too"
+        )
+    return Models(flash, pro)
+
+
+def default_models(settings: ModelSettings) -> Models:
+    """The models that the settings name, else the defaults, which then have no key."""
+    return choose_models(settings) or Models(
+        _named(settings, "flash", DEFAULT_FLASH), _named(settings, "pro", DEFAULT_PRO)
+    )
+
+
+def local_models(settings: ModelSettings, model: str, served_as: str, api_base: str, notice: str) -> Models:
+    """Both tiers on one server of this machine, which constrains answers by a schema."""
+    local = ModelChoice(model, None, api_base, served_as, answer_format="json_schema")
+    return Models(_limited(local, settings, "flash"), _limited(local, settings, "pro"), notice)
+
+
+def _named(settings: ModelSettings, tier: Tier, default: str) -> ModelChoice:
+    model = getattr(settings, f"{tier}_model") or default
+    api_base = getattr(settings, f"{tier}_api_base")
+    choice = ModelChoice(
+        model,
+        _key(settings, model, api_base, getattr(settings, f"{tier}_api_key")),
+        api_base,
+        answer_format=getattr(settings, f"{tier}_answer_format"),
+    )
+    return _limited(choice, settings, tier)
+
+
+def _limited(choice: ModelChoice, settings: ModelSettings, tier: Tier) -> ModelChoice:
+    return replace(
+        choice,
+        max_parallel_requests=getattr(settings, f"{tier}_max_parallel_requests"),
+        timeout=getattr(settings, f"{tier}_timeout"),
+    )
+
+
+def _key(settings: ModelSettings, model: str, api_base: str | None, own: SecretStr | None) -> SecretStr | None:
+    # A provider's key goes to that provider alone: a server named by an API base gets only the key meant for it.
+    if own is not None or api_base is not None:
+        return own
+    name = _KEY_BY_PROVIDER.get(model.partition("/")[0])
+    key: SecretStr | None = getattr(settings, name) if name else None
+    return key

@@ -146,6 +146,9 @@ def load_panel(text: str, origin: str) -> PanelSpec:
     pro_allowed = panel.read("allow_pro_fanout", {"false": False, "true": True}.get, "true or false", "false")
     seats = _perspectives(panel, pro_allowed)
     most = len(seats)
+    quorum = None
+    if "quorum" in panel.values:
+        quorum = panel.read("quorum", _up_to(most), f"a whole number from 2 to {most}")
     expert, run, synthesis = (
         panel.read(key, _seconds, "a number of seconds above 0", str(_DEFAULTS[key])) for key in _TIMES
     )
@@ -159,9 +162,7 @@ def load_panel(text: str, origin: str) -> PanelSpec:
         description=panel.read("description", _one_line, _ONE_LINE),
         perspectives=seats,
         synthesis_instructions=panel.text("synthesis") if "synthesis" in panel.values else "",
-        quorum=panel.read("quorum", _up_to(most), f"a whole number from 2 to {most}")
-        if "quorum" in panel.values
-        else None,
+        quorum=quorum,
         expert_seconds=expert,
         run_seconds=run,
         synthesis_seconds=synthesis,
@@ -185,9 +186,8 @@ def _perspectives(panel: "_Section", pro_allowed: bool) -> tuple[Perspective, ..
         # A synthesis may name a perspective by its key or its title, so neither may be another's.
         for name, value in (("key", seat.key), ("title", seat.title)):
             if value.casefold() in taken:
-                raise section.broken(
-                    name, f"the {name} {_quoted(value)} is another perspective's too; change one of them"
-                )
+                fault = f"the {name} {_quoted(value)} is another perspective's too"
+                raise section.broken(name, f"{fault}; change one of them")
         if seat.tier == "pro" and not pro_allowed:
             why = f"up to {count} calls of the pro model at once are slow and dear"
             fix = "remove the tier, or set 'allow_pro_fanout: true' to accept that"
@@ -312,14 +312,17 @@ def _composed(text: str, origin: str) -> yaml.Node:
         fault = f"the character {chr(error.character)!r} is not text; remove it and save the file as UTF-8"
         raise BrokenPanel(origin, line, fault) from error
     composer.name = origin
+    fix = "write 'key: value' lines, and text with signs such as : # & * ! [ in quotes"
     try:
         node = composer.get_single_node()
-    except (yaml.MarkedYAMLError, ValueError, OverflowError) as error:
-        # An escape or a version beyond what Python can hold is a ValueError or OverflowError, without a mark.
-        mark = getattr(error, "problem_mark", None) or composer.get_mark()
-        problem = getattr(error, "problem", "a number is too large")
-        fix = "write 'key: value' lines, and text with signs such as : # & * ! [ in quotes"
-        raise BrokenPanel(origin, mark.line + 1, f"this cannot be read as a panel: {problem}; {fix}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or composer.get_mark()
+        since = f"{error.context} from line {error.context_mark.line + 1}, " if error.context_mark else ""
+        raise BrokenPanel(origin, mark.line + 1, f"this cannot be read: {since}{error.problem}; {fix}") from error
+    except (ValueError, OverflowError) as error:
+        # PyYAML leaves an escape or a version that Python cannot hold untranslated.
+        line = composer.get_mark().line + 1
+        raise BrokenPanel(origin, line, f"this cannot be read: a number is too large; {fix}") from error
     if node is None:
         raise BrokenPanel(origin, 1, "the file is empty; begin with 'title:'")
     return node

@@ -1,7 +1,7 @@
 """The port: what crosses between the bot and a platform, and what every adapter must do.
 
-The bot owns order, retries, keys and pace; an adapter owns the native call and reports exactly what happened. An adapter
-never repeats a send whose outcome it does not know.
+The bot owns order, retries, keys and pace; an adapter owns the native call and reports exactly what happened. An
+adapter never repeats a send whose outcome it does not know.
 """
 
 from collections.abc import Awaitable, Callable

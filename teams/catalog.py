@@ -155,7 +155,7 @@ def load_panel(text: str, origin: str) -> PanelSpec:
     if run <= synthesis:
         at = "run_seconds" if "run_seconds" in panel.values else "synthesis_seconds"
         fault = f"run_seconds ({run:g}) leaves the experts no time beside synthesis_seconds ({synthesis:g})"
-        raise panel.broken(at, f"{fault}; make it the larger of the two")
+        raise panel.broken(at, f"{fault}; make run_seconds the larger")
     return PanelSpec(
         name=panel.read("name", _slug("-_"), f"at most {NAME_LIMIT} of a-z 0-9 - _, a letter first", Path(origin).stem),
         title=panel.read("title", _one_line, _ONE_LINE),
@@ -242,7 +242,7 @@ class _Section:
 
     def required(self, key: str) -> yaml.Node:
         if key not in self.values:
-            raise self.broken(key, f"{self.what} needs a {key}, and there is none; add '{key}:'")
+            raise self.broken(key, f"{self.what} has no {key}; add '{key}:'")
         return self.values[key]
 
     def text(self, key: str) -> str:
@@ -279,7 +279,7 @@ def _section(node: yaml.Node, what: str, known: tuple[str, ...]) -> _Section:
             raise section.broken(key, f"{key} is on line {earlier} already; remove one of the two")
         if key not in known:
             fix = f"remove it or write one of {', '.join(known)}"
-            raise section.broken(key, f"{what} has no {_quoted(key)}{_meant(key, known)}; {fix}")
+            raise section.broken(key, f"{_quoted(key)} is no key of {what}{_meant(key, known)}; {fix}")
         section.values[key] = value
     return section
 

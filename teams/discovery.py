@@ -1,4 +1,4 @@
-"""Finds a model server that already runs on this machine. Knows three by their ports and by how each lists its models."""
+"""Finds a model server that already runs on this machine: Ollama, LM Studio or llama.cpp. Starts and stops none."""
 
 import asyncio
 import json

@@ -51,7 +51,8 @@ async def hang(_: web.Request) -> web.Response:
 
 class ModelServer:
     """Answers every expert and every synthesis well, unless `faults` has a handler under the perspective's key
-    (`synthesis` for syntheses). `delay` is in seconds."""
+    (`synthesis` for syntheses). `delay` is in seconds.
+    Nobody is answered until `hold_until` calls are in flight at once."""
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
@@ -63,6 +64,8 @@ class ModelServer:
         self.in_flight = 0
         self.most_in_flight = 0
         self.base = ""
+        self.hold_until = 0
+        self._held = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -75,6 +78,9 @@ class ModelServer:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
+            if self.in_flight >= self.hold_until:
+                self._held.set()
+            await self._held.wait()
             if self.delay:
                 await asyncio.sleep(self.delay)
             if who in self.faults:

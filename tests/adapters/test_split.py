@@ -123,7 +123,7 @@ def test_a_long_table_says_its_head_in_every_part() -> None:
 def test_no_table_head_and_no_fence_is_left_alone_at_the_end_of_a_part() -> None:
     for size in range(100, 190):
         table = "x" * size + "\n\n| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 30
-        assert not any(part.endswith("|---|---|") or part.endswith("| a | b |") for part in split(table, 200))
+        assert not any(part.endswith(("|---|---|", "| a | b |")) for part in split(table, 200))
         code = "x" * size + "\n\n```py\n" + "call()\n" * 30 + "```\n"
         assert not any(re.search(r"```py\n```", part) for part in split(code, 200))
 

@@ -24,6 +24,7 @@ from teams.catalog import (
 from teams.model import PanelSpec, Perspective
 
 BUILT_IN = ("decision", "engineering", "marketing", "product")
+UNREADABLE = Path("/proc/self/mem")
 DOC = Path(__file__).parents[2] / "docs" / "panels.md"
 
 HEAD = "title: Menu\ndescription: What to bake\n"
@@ -234,16 +235,16 @@ BROKEN = {
     "brackets without end": ("title: " + "[" * 50_000, 1, "nesting more than 8 deep"),
     "a key twice": ("title: Menu\nname: a\ntitle: Menu\n", 3, "title is on line 1 already; remove one of the two"),
     "a key twice in a perspective": (GOOD + "    key: guest\n", 10, "key is on line 7 already"),
-    "an unknown key": (GOOD + "quorom: 2\n", 10, "a panel has no 'quorom' (did you mean 'quorum'?); remove it"),
+    "an unknown key": (GOOD + "quorom: 2\n", 10, "'quorom' is no key of a panel (did you mean 'quorum'?); remove it"),
     "an unknown key of a perspective": (
         GOOD + "    teir: pro\n",
         10,
-        "perspective 2 has no 'teir' (did you mean 'tier'?)",
+        "'teir' is no key of perspective 2 (did you mean 'tier'?)",
     ),
-    "a boolean as key": (GOOD + "yes: 2\n", 10, "a panel has no 'yes'"),
-    "a list as key": (GOOD + "? [a, b]\n: 2\n", 10, "a panel has no 'a list'"),
-    "a merge key": (GOOD + "<<: {quorum: 2}\n", 10, "a panel has no '<<'"),
-    "no title": (SEATS + "description: What to bake\n", 1, "a panel needs a title, and there is none; add 'title:'"),
+    "a boolean as key": (GOOD + "yes: 2\n", 10, "'yes' is no key of a panel"),
+    "a list as key": (GOOD + "? [a, b]\n: 2\n", 10, "'a list' is no key of a panel"),
+    "a merge key": (GOOD + "<<: {quorum: 2}\n", 10, "'<<' is no key of a panel"),
+    "no title": (SEATS + "description: What to bake\n", 1, "a panel has no title; add 'title:'"),
     "an empty title": (GOOD.replace("Menu", ""), 1, "title is empty"),
     "a null title": (GOOD.replace("Menu", "null"), 1, "title is empty"),
     "a list as title": (GOOD.replace("Menu", "[Menu]"), 1, "title has to be text, not a list; put it in quotes"),
@@ -255,22 +256,26 @@ BROKEN = {
     "a long title": (GOOD.replace("Menu", "m" * (LINE_LIMIT + 1)), 1, f"one line of at most {LINE_LIMIT} characters"),
     "a control character": (GOOD.replace("Menu", r'"Me\enu"'), 1, r"the control character '\x1b'; remove it"),
     "a lone surrogate": (GOOD.replace("Menu", r'"Me\ud800nu"'), 1, r"the control character '\ud800'"),
-    "no description": ("title: Menu\n" + SEATS, 1, "a panel needs a description"),
+    "no description": ("title: Menu\n" + SEATS, 1, "a panel has no description"),
     "a name with a space": (
         GOOD + "name: Our menu\n",
         10,
         "name cannot be 'Our menu'; write at most 40 of a-z 0-9 - _",
     ),
     "a long name": (GOOD + f"name: {'n' * 41}\n", 10, "at most 40"),
-    "no perspectives": (HEAD, 1, "a panel needs a perspectives"),
+    "no perspectives": (HEAD, 1, "a panel has no perspectives"),
     "a word as perspectives": (HEAD + "perspectives: many\n", 3, "perspectives has to be a list, not 'many'"),
     "nothing as perspectives": (HEAD + "perspectives:\n", 3, "not nothing; begin each perspective with '- key:'"),
     "one perspective": (HEAD + seats(1), 3, "there are 1 perspectives; list 2 to 12 of them"),
     "thirteen perspectives": (HEAD + seats(13), 3, "there are 13 perspectives"),
     "a thousand experts": (HEAD + seats(1_000), 3, "there are 1000 perspectives; list 2 to 12 of them"),
     "a word as perspective": (GOOD + "  - cook\n", 10, "perspective 3 is made of 'key: value' lines, not 'cook'"),
-    "a perspective without key": (GOOD + "  - title: Cook\n", 10, "perspective 3 needs a key"),
-    "a perspective without instructions": (GOOD + "  - key: cook\n    title: Cook\n", 10, "needs a instructions"),
+    "a perspective without key": (GOOD + "  - title: Cook\n", 10, "perspective 3 has no key"),
+    "a perspective without instructions": (
+        GOOD + "  - key: cook\n    title: Cook\n",
+        10,
+        "perspective 3 has no instructions",
+    ),
     "a key that is no snake_case": (
         GOOD.replace("key: guest", "key: Our-Guest"),
         7,
@@ -310,7 +315,11 @@ BROKEN = {
     "negative seconds": (GOOD + "expert_seconds: -1\n", 10, "expert_seconds cannot be '-1'"),
     "a time of day": (GOOD + "run_seconds: 5:00\n", 10, "run_seconds cannot be '5:00'"),
     "a run shorter than its synthesis": (GOOD + "run_seconds: 60\n", 10, "run_seconds (60) leaves the experts no time"),
-    "a synthesis longer than its run": (GOOD + "synthesis_seconds: 300\n", 10, "synthesis_seconds (300); make it"),
+    "a synthesis longer than its run": (
+        GOOD + "synthesis_seconds: 300\n",
+        10,
+        "synthesis_seconds (300); make run_seconds the larger",
+    ),
     "a huge file": (GOOD + "#" * FILE_LIMIT, 1, "the file is larger than 256 KiB; shorten"),
 }
 
@@ -428,6 +437,15 @@ def test_a_folder_that_looks_like_a_file_and_a_link_to_nothing_are_problems(tmp_
     assert all("not a regular file" in problem for problem in problems)
 
 
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="needs a file that opens and cannot be read")
+def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
+    (tmp_path / "menu.yaml").symlink_to(UNREADABLE)
+
+    (problem,) = load_catalog(tmp_path).problems
+
+    assert problem.startswith(f"{tmp_path}/menu.yaml cannot be read (")
+
+
 @pytest.mark.parametrize("content", [None, "a file"])
 def test_a_folder_that_is_missing_or_none_is_a_problem(tmp_path, content):
     folder = tmp_path / "panels"
@@ -445,75 +463,63 @@ def test_a_folder_that_is_missing_or_none_is_a_problem(tmp_path, content):
 # Any text
 
 YAML_WORDS = st.sampled_from(
-    [*PANEL_KEYS, *PERSPECTIVE_KEYS, *": - ? [ ] { } , # & * ! | > ' \" % @ ` ~ . < = \\".split(" ")]
-    + [
-        "\n",
-        "\n  ",
-        "\n  - ",
-        ": ",
-        "\n---\n",
-        "\n...\n",
-        "&a ",
-        "*a",
-        "<<: ",
-        "!!python/name:os ",
-        "!!int ",
-        "|\n",
-        ">-\n",
-    ]
-    + [
-        "%YAML 1.1\n",
-        "%TAG ! a\n",
-        "yes",
-        "null",
-        ".nan",
-        "-.inf",
-        "0b_",
-        "1e9",
-        "2001-99-99",
-        "12:30:99",
-        "=",
-        "\t",
-        "\r",
-    ]
-    + [
-        "\x85",
-        "\u2028",
-        "\ufeff",
-        "\ud800",
-        "\0",
-        '"\\UFFFFFFFF"',
-        '"\\x00"',
-        "pro",
-        "flash",
-        "true",
-        "🥐",
-        "k" * 5_000,
+    [
+        *(*PANEL_KEYS, *PERSPECTIVE_KEYS, *":-?[]{},#&*!|>'\"%@`~.<=\\\t\r\n\x85\u2028\ufeff\ud800\0🥐"),
+        *(
+            "\n  ",
+            "\n  - ",
+            ": ",
+            "\n---\n",
+            "\n...\n",
+            "&a ",
+            "*a",
+            "<<: ",
+            "!!python/name:os ",
+            "!!int ",
+            "|\n",
+            ">-\n",
+        ),
+        *("%YAML 1.1\n", "%TAG ! a\n", '"\\UFFFFFFFF"', '"\\x00"', "yes", "null", "true", "pro", "flash", "k" * 5_000),
+        *(".nan", "-.inf", "0b_", "1e9", "2001-99-99", "12:30:99", "%YAML 1." + "9" * 5_000 + "\n"),
     ]
 )
-SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["pro", "true"])
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+RIGHT = {
+    "name": "menu",
+    "title": "Menu",
+    "description": "What to bake",
+    "perspectives": "[{key: a, title: A, instructions: Find out}, {key: b, title: B, instructions: Find out}]",
+    "synthesis": "Choose one",
+    "quorum": "2",
+    "allow_pro_fanout": "true",
+    "expert_seconds": "30",
+    "run_seconds": "90.5",
+    "synthesis_seconds": "45",
+    "instructions": "Find out",
+    "tier": "pro",
+}
 
 
 def almost_panels() -> st.SearchStrategy[str]:
     """Panels in YAML's flow style, right or with something of another kind in any place."""
-    quoted = SCALARS.map(lambda value: ascii(value).replace("'", '"'))
-    entry = st.fixed_dictionaries({key: quoted for key in PERSPECTIVE_KEYS[:3]}, optional={"tier": quoted})
-    shape = entry.map(flow) | quoted
-    lists = st.lists(shape, max_size=14).map(lambda items: f"[{', '.join(items)}]") | quoted
-    return st.fixed_dictionaries(
-        {"title": quoted, "description": quoted, "perspectives": lists | st.just(flow_seats())},
-        optional={key: quoted for key in PANEL_KEYS if key not in ("title", "description", "perspectives")},
-    ).map(flow)
+    wrong = SCALARS.map(lambda value: ascii(value).replace("'", '"'))
 
+    def mostly(key: str) -> st.SearchStrategy[str]:
+        return st.integers(0, 9).flatmap(lambda roll: wrong if roll == 9 else st.just(RIGHT[key]))
 
-def flow(values: dict[str, str]) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}"
+    def mapping(needed: dict[str, st.SearchStrategy[str]], optional: tuple[str, ...]) -> st.SearchStrategy[str]:
+        parts = st.fixed_dictionaries(needed, optional={key: mostly(key) for key in optional})
+        return parts.map(lambda values: "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}")
 
+    def seat(number: int) -> st.SearchStrategy[str]:
+        names = {"key": st.just(f"seat_{number}"), "title": st.just(f"Seat {number}")}
+        return mapping({**names, "instructions": mostly("instructions")}, ("tier",))
 
-def flow_seats() -> str:
-    return "[{key: a, title: A, instructions: Find out}, {key: b, title: B, instructions: Find out}]"
+    lists = st.integers(1, 13).flatmap(lambda count: st.tuples(*(seat(number) for number in range(count))))
+    perspectives = lists.map(lambda items: f"[{', '.join(items)}]") | mostly("perspectives")
+    optional = tuple(key for key in PANEL_KEYS if key not in ("title", "description", "perspectives"))
+    lines = {"title": mostly("title"), "description": mostly("description")}
+    return mapping({**lines, "perspectives": perspectives}, optional)
 
 
 @settings(max_examples=700, deadline=None)

@@ -76,9 +76,7 @@ def embedded_models(settings: ModelSettings, api_base: str) -> Models:
     return Models(choice, choice, EMBEDDED_NOTICE)
 
 
-def status_lines(models: Models, home: Path) -> tuple[str, ...]:
-    """What is set, as sentences for a thread's first post and for `/panel settings`."""
+def status_lines(models: Models) -> tuple[str, ...]:
+    """Which models are asked, as sentences for a thread's first post and for `/panel settings`."""
     lines = [f"experts: {models.flash.model}; synthesis: {models.pro.model}"]
-    if models.notice:
-        lines.append(models.notice)
-    return (*lines, f"data folder: {home}")
+    return (*lines, models.notice) if models.notice else tuple(lines)

@@ -19,8 +19,19 @@ class Courier:
     async def deliver(self, run: LiveRun, event: RunEvent) -> None:
         """Show what `event` has to say, and the board after it."""
         for post in render.posts(event, run.progress, run.round):
-            receipt = await self._front.post(self.thread, post.doc, key=run.key(post.part))
-            _noted(receipt, post.part)
+            await self._post(run, post)
+        await self._board(run)
+
+    async def last_word(self, run: LiveRun, post: render.Post) -> None:
+        """Show a post that no event made, and the board as it then stands."""
+        await self._post(run, post)
+        await self._board(run)
+
+    async def _post(self, run: LiveRun, post: render.Post) -> None:
+        receipt = await self._front.post(self.thread, post.doc, key=run.key(post.part))
+        _noted(receipt, post.part)
+
+    async def _board(self, run: LiveRun) -> None:
         self.revision += 1
         receipt = await self._front.board(self.thread, render.board(run.progress), revision=self.revision)
         _noted(receipt, "board")

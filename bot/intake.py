@@ -121,7 +121,7 @@ class Intake:
             except Exception:
                 log.exception("run.broke")
                 run.progress = run.progress.broken()
-                await self._front.post(courier.thread, render.broke(run.run_id), key=run.key("broke"))
+                await courier.last_word(run, render.broke(run.run_id))
                 return
             _log_end(run)
 

@@ -234,13 +234,10 @@ def problem(sentence: str) -> Doc:
     return Doc(f"{_capital(sentence)}.", tone="error")
 
 
-def broke(run_id: str) -> Doc:
+def broke(run_id: str) -> Post:
     """The last word of a run that hit a bug of ours."""
-    return Doc(
-        "The run broke",
-        (Markdown(f"Something went wrong in the bot itself; the log says what (run {run_id})."),),
-        "error",
-    )
+    text = f"Something went wrong in the bot itself; the log says what (run {run_id})."
+    return Post("broke", Doc("The run broke", (Markdown(text),), "error"))
 
 
 def unread(attachments: Sequence[Attachment]) -> Doc:

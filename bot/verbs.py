@@ -122,7 +122,7 @@ async def _terminal(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple
     with showing_download() as downloading:
         async with compose.models_ready(compose.Wanted(settings, downloading)) as models, asyncio.TaskGroup() as group:
             front = TerminalFrontEnd(files=home / "answers")
-            intake = Intake(front, ModelTeams(), catalog, group, compose.status_lines(models, home))
+            intake = Intake(front, ModelTeams(), catalog, group, compose.status_lines(models))
             try:
                 yield front, intake
             finally:

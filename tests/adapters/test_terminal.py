@@ -225,20 +225,28 @@ def test_whatever_the_text_only_styles_are_escapes(text: str) -> None:
     assert steering(SGR.sub("", stdout.getvalue())) == []
 
 
-PIECES = """# one
-|- two
-| three
-|**four**|`five`|[six](http://seven.eight)|![nine](ten)|<eleven>|&amp;|<div>
-|[twelve]: thirteen
-|¦ a ¦ b ¦
-¦---¦---¦
-¦ fourteen ¦ fifteen ¦ sixteen ¦
-|> seventeen |```x y
-|    eighteen
-|<!-- nineteen -->
-|1. twenty
-|> > > > > > > > > > > > > deep
-|\\|[t](u 'tip')""".split("|")
+PIECES = [
+    "# one\n",
+    "- two\n",
+    " three\n",
+    "**four**",
+    "`five`",
+    "[six](http://seven.eight)",
+    "![nine](ten)",
+    "<eleven>",
+    "&amp;",
+    "<div>\n",
+    "[twelve]: thirteen\n",
+    "¦ a ¦ b ¦\n¦---¦---¦\n¦ fourteen ¦ fifteen ¦ sixteen ¦\n",
+    "> seventeen ",
+    "```x y\n",
+    "    eighteen\n",
+    "<!-- nineteen -->\n",
+    "1. twenty\n",
+    "> > > > > > > > > > > > > deep\n",
+    "\\",
+    "[t](u 'tip')",
+]
 
 
 @settings(max_examples=1000, deadline=None)

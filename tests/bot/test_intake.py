@@ -1,0 +1,179 @@
+"""From a line of text to a thread: what is asked is shown, what is wrong is one sentence, nothing is half done."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from adapters.memory import MemoryFrontEnd
+from adapters.port import Attachment, PermissionMissing
+from bot.intake import Intake
+from bot.runs import ModelTeams
+from teams.catalog import load_catalog
+from teams.lms import forget_lms
+from teams.panel import ExpertPanel
+from teams.scripted import Prompt, expert_reply, played, scripted_lm, synthesis_reply
+
+
+class ScriptedTeams(ModelTeams):
+    """The real teams on scripted models."""
+
+    def __init__(self, script) -> None:
+        self.flash, self.pro = scripted_lm(script), scripted_lm(script, "scripted/pro")
+
+    def events(self, brief, steps, run_id, stop):
+        return ExpertPanel(self.flash, self.pro, spec=brief.panel).run(brief.inputs, steps, run_id=run_id, stop=stop)
+
+
+async def good(prompt: Prompt):
+    return expert_reply(f"{prompt.perspective} speaks") if prompt.perspective else synthesis_reply("all in all")
+
+
+@asynccontextmanager
+async def served(script=good):
+    """A memory front end with an intake behind it; runs are awaited when the block ends."""
+    front, teams = MemoryFrontEnd(), ScriptedTeams(script)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        intake = Intake(front, teams, load_catalog(None), group, ("experts: scripted",))
+        serving = group.create_task(front.serve(intake.take))
+        yield front, intake, teams
+        await intake.settled()
+        await front.close()
+        await serving
+
+
+@pytest.fixture(autouse=True)
+async def _no_models():
+    yield
+    await forget_lms()
+
+
+async def test_a_panel_is_asked_and_its_thread_tells_all():
+    async with served() as (front, intake, _):
+        await front.ask("/panel Should our bakery open on Sundays?")
+        await intake.settled()
+        (thread,) = front.threads()
+        shown = front.shown(thread)
+        board = front.shown_board(thread)
+
+    assert "Should our bakery open on Sundays?" in shown[0]
+    assert sum("speaks" in text for text in shown) == 6
+    assert "all in all" in shown[-2]
+    assert "from 6 of 6" in shown[-1]
+    assert board.finished
+    assert [row.state for row in board.rows] == ["done"] * 7
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/panel", "There is no topic"),
+        ("/research   ", "There is no question"),
+        (f"/panel {'x' * 4001}", "The topic has 4,001 characters and may have 4,000"),
+        ("/panel --panel desicion Rewrite?", "did you mean 'decision'"),
+        ("/panel stop", "Nothing is running here"),
+        ("/panel retry", "nothing to retry"),
+        ("good morning", "That is no command: good morning"),
+    ],
+)
+async def test_what_cannot_be_asked_is_one_sentence_and_no_thread(line, told):
+    async with served() as (front, _, teams):
+        invocation = await front.ask(line)
+        assert told in front.told(invocation.author)[0]
+        assert front.threads() == ()
+        assert played(teams.flash).asked == []
+
+
+@pytest.mark.parametrize("line", ["/panel help", "/panel list", "/panel settings"])
+async def test_help_lists_and_settings_are_told_to_the_asker_alone(line):
+    async with served() as (front, _, _):
+        invocation = await front.ask(line)
+        assert len(front.told(invocation.author)) == 1
+        assert front.threads() == ()
+
+
+async def test_stop_ends_the_run_and_keeps_what_came_back():
+    async def some_hang(prompt: Prompt):
+        if prompt.perspective in ("cost_examiner", "people_advocate"):
+            await asyncio.Event().wait()
+        return await good(prompt)
+
+    async with served(some_hang) as (front, intake, teams):
+        await front.ask("/panel Open?")
+        while len(front.threads()) == 0 or len(front.shown(front.threads()[0])) < 5:
+            await asyncio.sleep(0.01)
+        await front.ask("/panel stop")
+        await intake.settled()
+        shown = front.shown(front.threads()[0])
+        assert played(teams.flash).in_flight == 0
+
+    assert "from 4 of 6; stopped before they answered: Cost examiner, People advocate" in shown[-1]
+
+
+async def test_retry_asks_only_those_that_failed_and_writes_a_second_synthesis():
+    broken = {"cost_examiner"}
+
+    async def play(prompt: Prompt):
+        return "no answer at all" if prompt.perspective in broken else await good(prompt)
+
+    async with served(play) as (front, intake, teams):
+        await front.ask("/panel Open?")
+        await intake.settled()
+        asked = len(played(teams.flash).asked)
+        broken.clear()
+        await front.ask("/panel retry")
+        await intake.settled()
+        (thread,) = front.threads()
+        shown, keys = front.shown(thread), front.keys(thread)
+        again = [prompt.perspective for prompt in played(teams.flash).asked[asked:]]
+        invocation = await front.ask("/panel retry")
+        assert "nobody to ask again" in front.told(invocation.author)[-1]
+
+    assert again == ["cost_examiner"]
+    assert len(keys) == len(set(keys))
+    assert sum("speaks" in text for text in shown) == 6
+    assert any("Synthesis v2" in text for text in shown)
+    assert "from 6 of 6" in shown[-1]
+
+
+async def test_an_attachment_that_could_not_be_read_is_named_and_the_rest_is_used():
+    files = (Attachment("notes.md", "The rent is low on Sundays."), Attachment("plan.pdf", problem="a PDF"))
+    async with served() as (front, intake, teams):
+        invocation = await front.ask("/panel Open?", attachments=files)
+        await intake.settled()
+        assert "plan.pdf: a PDF" in front.told(invocation.author)[0]
+    assert all("> The rent is low on Sundays." in prompt.text for prompt in played(teams.flash).asked if prompt.perspective)
+
+
+async def test_where_no_thread_can_be_opened_nothing_is_asked_and_the_fix_is_told():
+    from adapters.memory import Fault
+
+    async with served() as (front, _, teams):
+        front.script(Fault(PermissionMissing("the bot is not in this channel", "invite it with /invite"), operation="open_thread"))
+        invocation = await front.ask("/panel Open?")
+        assert "invite it with /invite" in front.told(invocation.author)[0]
+        assert played(teams.flash).asked == []
+
+
+async def test_a_bug_in_a_run_is_told_once_and_the_next_run_works():
+    class Broken(ScriptedTeams):
+        breaks = True
+
+        def events(self, brief, steps, run_id, stop):
+            if self.breaks:
+                raise KeyError("a bug of ours")
+            return super().events(brief, steps, run_id, stop)
+
+    front, teams = MemoryFrontEnd(), Broken(good)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        intake = Intake(front, teams, load_catalog(None), group)
+        group.create_task(front.serve(intake.take))
+        await front.ask("/panel Open?")
+        await intake.settled()
+        teams.breaks = False
+        await front.ask("/panel Open?")
+        await intake.settled()
+        await front.close()
+    broken, whole = (front.shown(thread) for thread in front.threads())
+    assert "The run broke" in broken[-1]
+    assert "from 6 of 6" in whole[-1]

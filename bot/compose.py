@@ -15,6 +15,8 @@ from teams.tiers import ModelChoice, Models, ModelSettings, choose_models, local
 EMBEDDED_MODEL = "built-in/SmolLM2-135M-Instruct"
 EMBEDDED_NOTICE = "tiny built-in model, for trying the bot; set FLASH_MODEL and a key for real answers"
 EMBEDDED_SLOTS = 6
+EMBEDDED_PATIENCE = 5.0
+"""A panel on it takes about a minute on two cores; on a machine five times slower it should still end."""
 
 Progress = Callable[[int, int], None]
 
@@ -67,13 +69,13 @@ def embedded_models(settings: ModelSettings, api_base: str) -> Models:
         api_base=api_base,
         served_as="SmolLM2-135M-Instruct",
         answer_format="json_schema",
-        longest_string=240,
-        longest_list=3,
+        longest_string=160,
+        longest_list=2,
         max_tokens=900,
-        max_parallel_requests=settings.flash_max_parallel_requests,
-        timeout=settings.flash_timeout,
+        max_parallel_requests=EMBEDDED_SLOTS,
+        timeout=settings.flash_timeout * EMBEDDED_PATIENCE,
     )
-    return Models(choice, choice, EMBEDDED_NOTICE)
+    return Models(choice, choice, EMBEDDED_NOTICE, EMBEDDED_PATIENCE)
 
 
 def status_lines(models: Models) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,7 +45,13 @@ class Teams(Protocol):
 
 
 class ModelTeams:
-    """Teams on the two models of this process. Panels are built once and shared by all runs."""
+    """Teams on the two models of this process. Panels are built once and shared by all runs.
+
+    `patience` stretches every deadline, for models that are slow by nature.
+    """
+
+    def __init__(self, patience: float = 1.0) -> None:
+        self._patience = patience
 
     def events(
         self, brief: Brief, steps: Steps, run_id: str, stop: asyncio.Event
@@ -53,10 +59,11 @@ class ModelTeams:
         """See `Teams.events`."""
         # DSPy takes most of a second to import: it is first needed here.
         from teams.lms import get_flash_lm, get_pro_lm
-        from teams.research import ResearchTeam
+        from teams.research import STAGE_LIMITS, ResearchTeam
 
         if brief.team == "research":
-            team = ResearchTeam(get_flash_lm(), get_pro_lm(), sources=brief.sources)
+            limits = replace(STAGE_LIMITS, seconds=STAGE_LIMITS.seconds * self._patience)
+            team = ResearchTeam(get_flash_lm(), get_pro_lm(), sources=brief.sources, limits=limits)
             return team.run(brief.topic, steps, run_id=run_id, stop=stop)
         assert brief.panel is not None, "a panel's brief names its panel"
         return self._panel(brief.panel).run(brief.inputs, steps, run_id=run_id, stop=stop)
@@ -66,7 +73,7 @@ class ModelTeams:
         from teams.lms import get_flash_lm, get_pro_lm
         from teams.panel import ExpertPanel
 
-        return ExpertPanel(get_flash_lm(), get_pro_lm(), spec=spec)
+        return ExpertPanel(get_flash_lm(), get_pro_lm(), spec=spec.stretched(self._patience))
 
 
 class LiveRun:

@@ -87,10 +87,10 @@ def _brief(args: argparse.Namespace, catalog: Catalog) -> Brief:
 async def _events(brief: Brief, settings: Settings) -> int:
     """The run as JSON, one event a line."""
     with showing_download() as downloading:
-        async with compose.models_ready(compose.Wanted(settings, downloading)):
+        async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
             run = LiveRun(uuid.uuid4().hex, brief)
             with _stopping_on_interrupt(run.stop):
-                async with run.events(ModelTeams()) as events:
+                async with run.events(ModelTeams(models.patience)) as events:
                     async for event in events:
                         sys.stdout.write(json.dumps(event_to_json(event), ensure_ascii=False) + "\n")
                         sys.stdout.flush()
@@ -122,7 +122,7 @@ async def _terminal(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple
     with showing_download() as downloading:
         async with compose.models_ready(compose.Wanted(settings, downloading)) as models, asyncio.TaskGroup() as group:
             front = TerminalFrontEnd(files=home / "answers")
-            intake = Intake(front, ModelTeams(), catalog, group, compose.status_lines(models))
+            intake = Intake(front, ModelTeams(models.patience), catalog, group, compose.status_lines(models))
             try:
                 yield front, intake
             finally:

@@ -1,7 +1,7 @@
 """The words of a panel: frozen values that cross module boundaries. Knows neither DSPy nor chat."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -57,6 +57,15 @@ class PanelSpec:
     run_seconds: float = 300.0
     synthesis_seconds: float = 120.0
     allow_pro_fanout: bool = False
+
+    def stretched(self, patience: float) -> "PanelSpec":
+        """This panel with `patience` times the time for everything."""
+        return replace(
+            self,
+            expert_seconds=self.expert_seconds * patience,
+            run_seconds=self.run_seconds * patience,
+            synthesis_seconds=self.synthesis_seconds * patience,
+        )
 
     @property
     def needed(self) -> int:

@@ -45,13 +45,16 @@ TITLES = {SEARCHER: "Searcher", ANALYST: "Analyst"}
 class ResearchTeam(dspy.Module):
     """Search, analysis and answer to one question. Raises `ValueError` unless both models are given.
 
-    `sources` are the documents that the search tool looks in.
+    `sources` are the documents that the search tool looks in; `limits` bound each stage, and each turn of the agent.
     """
 
-    def __init__(self, flash_lm: Any, pro_lm: Any, *, sources: Sequence[Source] = ()) -> None:
+    def __init__(
+        self, flash_lm: Any, pro_lm: Any, *, sources: Sequence[Source] = (), limits: CallLimits = STAGE_LIMITS
+    ) -> None:
         if flash_lm is None or pro_lm is None:
             raise ValueError("Both flash_lm and pro_lm required")
         super().__init__()
+        self.limits = limits
         self.search_agent = SteppedReAct(signature=SearchSignature, tools=[search_tool(sources)], max_iters=5)
         self.search_agent.set_lm(flash_lm)
         self.analyzer = dspy.Predict(ResearchAnalysisSignature)
@@ -160,7 +163,7 @@ class ResearchRun(Run):
 
     async def _search(self) -> Json:
         began = self.elapsed()
-        prediction = await self.team.search_agent.acall(query=self.query, steps=self.steps, limits=STAGE_LIMITS)
+        prediction = await self.team.search_agent.acall(query=self.query, steps=self.steps, limits=self.team.limits)
         searches = sum(
             name.startswith("tool_name_") and tool != "finish" for name, tool in prediction.trajectory.items()
         )
@@ -188,7 +191,7 @@ class ResearchRun(Run):
         signature, given = without_empty(predictor.signature, inputs)
 
         async def ask() -> Json:
-            call = asked(module, key, limits=STAGE_LIMITS, signature=signature, **given)
+            call = asked(module, key, limits=self.team.limits, signature=signature, **given)
             return await self.recorded(predictor.lm, call, answer_fields)
 
         recorded = await self.steps.step(key, ask)

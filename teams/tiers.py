@@ -60,11 +60,13 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The two tiers. `notice` is one sentence the user should see, or nothing."""
+    """The two tiers. `notice` is one sentence the user should see, or nothing. `patience` stretches every deadline of a
+    run: 1 is right for a service, a model on a small machine needs more."""
 
     flash: ModelChoice
     pro: ModelChoice
     notice: str = ""
+    patience: float = 1.0
 
 
 # The provider's key that chooses defaults for both tiers, in this order: model of the flash tier, of the pro tier.

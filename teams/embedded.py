@@ -19,7 +19,7 @@ MODEL_NAME = "smollm2-135m-instruct"
 
 SLOT_TOKENS = 4_096
 """Prompt and answer of one request when all slots are busy. A request may have up to the model's 8,192 while others
-leave room; a prompt beyond that is refused with status 400."""
+leave room. A prompt beyond that is refused with status 400; requests that overrun the pool together all get 500."""
 
 ANSWER_TOKENS = 2_048
 """The longest answer to a request that sets no limit: a small model can repeat itself without end."""

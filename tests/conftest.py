@@ -1,4 +1,4 @@
-"""What tests of teams share: the built-in model's weights, fetched once and kept between runs."""
+"""What tests share: the built-in model's weights, fetched once and kept between runs."""
 
 import asyncio
 import os

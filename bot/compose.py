@@ -5,12 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.settings import Settings
 from teams.discovery import find_local_server
 from teams.embedded import EmbeddedUnavailable, embedded_server
-from teams.weights import WeightsUnavailable, fetch_weights
-
-from bot.settings import Settings
 from teams.tiers import ModelChoice, Models, ModelSettings, choose_models, local_models
+from teams.weights import WeightsUnavailable, fetch_weights
 
 EMBEDDED_MODEL = "built-in/SmolLM2-135M-Instruct"
 EMBEDDED_NOTICE = "tiny built-in model, for trying the bot; set FLASH_MODEL and a key for real answers"
@@ -72,6 +71,7 @@ def embedded_models(settings: ModelSettings, api_base: str) -> Models:
         longest_string=160,
         longest_list=2,
         max_tokens=900,
+        streamed=True,
         max_parallel_requests=EMBEDDED_SLOTS,
         timeout=settings.flash_timeout * EMBEDDED_PATIENCE,
     )

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from teams.weights import WeightsUnavailable, fetch_weights
-
 from adapters.port import Invocation, Place
 from adapters.terminal import TerminalFrontEnd
 from bot import compose, doctor
@@ -26,6 +24,7 @@ from bot.runs import Brief, LiveRun, ModelTeams
 from bot.settings import BadSettings, Settings, load_settings
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
+from teams.weights import WeightsUnavailable, fetch_weights
 
 NOBODY_ANSWERED = 3
 """Exit code when no expert answered, or when research came to no answer."""

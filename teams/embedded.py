@@ -143,7 +143,7 @@ def _params(weights: str, slots: int) -> Any:
     params.port = 0
     params.n_parallel = slots
     # One pool for all slots, so that a synthesis may be longer than an expert's answer; at the same speed as a share
-    # for each. In the default 16 bits: 8 bits save 0.26 GB of 0.76 but read long prompts at half the speed or less.
+    # for each. In the default 16 bits: 8 bits save 0.26 GB of 0.76 but read long prompts clearly slower.
     params.kv_unified = True
     params.n_ctx = slots * SLOT_TOKENS
     params.n_predict = ANSWER_TOKENS

@@ -132,10 +132,16 @@ class PooledEngine:
         async with pool.slots:
             try:
                 async with asyncio.timeout(self.choice.timeout):
-                    response = await pool.provider.complete(replace(request, model=pool.wire_model))
+                    response = await self._asked(pool, replace(request, model=pool.wire_model))
             except TimeoutError as error:
                 raise lm15.TimeoutError(f"no answer within {self.choice.timeout:g} s") from error
         return accepted(response)
+
+    async def _asked(self, pool: _Pool, request: lm15.Request) -> lm15.Response:
+        if self.choice.streamed:
+            # llama.cpp works on for a caller who has gone until it next writes: a stream frees its slot at once.
+            return await lm15.amaterialize_response(pool.provider.stream(request), request)
+        return await pool.provider.complete(request)
 
     async def aclose(self) -> None:
         """Close this event loop's connections. The engine may be used again; it then opens new ones."""

@@ -72,7 +72,8 @@ TRANSLATIONS: dict[str, tuple[FailureKind, str, bool]] = {
     "ContextWindowExceededError": (FailureKind.TOO_LONG, "the documents are too long for the model", False),
     "LMInvalidRequestError": (FailureKind.REFUSED, "the model's provider refused the request", False),
     "LMCollectionLimitError": (FailureKind.CUT_OFF, "the answer was larger than this process takes in", False),
-    "LMStreamAssemblyError": (FailureKind.CUT_OFF, "the answer broke off before its end", False),
+    # DSPy never repeats a stream, for its caller may have shown a part of it. Nobody has seen anything of ours.
+    "LMStreamAssemblyError": (FailureKind.CUT_OFF, "the answer broke off before its end", True),
     "LMProviderError": (FailureKind.UNAVAILABLE, _SERVER, False),
     "LMUnexpectedError": (FailureKind.UNAVAILABLE, _UNEXPECTED, False),
     "LMError": (FailureKind.UNAVAILABLE, _UNEXPECTED, False),
@@ -103,6 +104,9 @@ def translate(error: Exception) -> Fault:
         # DSPy's native client reports an unknown model as a plain invalid request.
         return Fault(kind, NO_SUCH_MODEL)
     if name == "LMInvalidRequestError" and status == 413:
+        return Fault(FailureKind.TOO_LONG, TRANSLATIONS["ContextWindowExceededError"][1])
+    if name == "LMInvalidRequestError" and "context" in str(getattr(error, "provider_code", None) or ""):
+        # llama.cpp's own name for it, which DSPy does not know: exceed_context_size_error.
         return Fault(FailureKind.TOO_LONG, TRANSLATIONS["ContextWindowExceededError"][1])
     if kind is FailureKind.UNREADABLE and not str(getattr(error, "lm_response", "x") or "").strip():
         sentence = EMPTY_ANSWER

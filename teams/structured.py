@@ -58,9 +58,16 @@ def _bounded(part: Any, longest_string: int, longest_list: int) -> Any:
     limited |= {key: {name: bounded(value) for name, value in part[key].items()} for key in named}
     if limited.get("type") == "string" and "enum" not in limited and "const" not in limited:
         limited["maxLength"] = min(longest_string, limited.get("maxLength", longest_string))
+    if limited.get("type") == "number" and {"minimum", "maximum"} <= limited.keys():
+        # A number has no longest form: a small model may write digits without end.
+        return {"enum": _tenths(limited["minimum"], limited["maximum"])}
     if limited.get("type") == "array":
         limited["maxItems"] = min(longest_list, limited.get("maxItems", longest_list))
     return limited
+
+
+def _tenths(lowest: float, highest: float) -> list[float]:
+    return [round(lowest + (highest - lowest) * tenth / 10, 6) for tenth in range(11)]
 
 
 # DSPy writes its own field data into the schema; none of it constrains anything.

@@ -43,7 +43,8 @@ class ModelChoice:
     `model` is what people see and, without `api_base`, how DSPy routes it (`provider/name`). With `api_base` it is
     asked for as `served_as` on that OpenAI-compatible server. `answer_format="json_schema"` constrains answers by a
     schema whose strings have at most `longest_string` characters and whose lists at most `longest_list` items.
-    `timeout` is seconds per try.
+    `streamed` takes the answer as a stream, for servers that notice only then that a caller has gone. `timeout` is
+    seconds per try.
     """
 
     model: str
@@ -54,6 +55,7 @@ class ModelChoice:
     longest_string: int = 4_000
     longest_list: int = 8
     max_tokens: int | None = None
+    streamed: bool = False
     max_parallel_requests: int = 2000
     timeout: float = 120.0
 
@@ -107,7 +109,7 @@ def default_models(settings: ModelSettings) -> Models:
 
 def local_models(settings: ModelSettings, model: str, served_as: str, api_base: str, notice: str) -> Models:
     """Both tiers on one server of this machine, which constrains answers by a schema."""
-    local = ModelChoice(model, None, api_base, served_as, answer_format="json_schema")
+    local = ModelChoice(model, None, api_base, served_as, answer_format="json_schema", streamed=True)
     return Models(_limited(local, settings, "flash"), _limited(local, settings, "pro"), notice)
 
 

@@ -82,7 +82,9 @@ def test_importing_does_nothing(package, tmp_path):
     names = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in MODULES]
     ours = [name.removesuffix(".__init__") for name in names if name.startswith(package)]
     code = ";".join(f"import {name}" for name in ours if name != "bot.__main__")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=_bare(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=_bare(tmp_path)
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
 

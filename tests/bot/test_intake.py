@@ -142,14 +142,20 @@ async def test_an_attachment_that_could_not_be_read_is_named_and_the_rest_is_use
         invocation = await front.ask("/panel Open?", attachments=files)
         await intake.settled()
         assert "plan.pdf: a PDF" in front.told(invocation.author)[0]
-    assert all("> The rent is low on Sundays." in prompt.text for prompt in played(teams.flash).asked if prompt.perspective)
+    assert all(
+        "> The rent is low on Sundays." in prompt.text for prompt in played(teams.flash).asked if prompt.perspective
+    )
 
 
 async def test_where_no_thread_can_be_opened_nothing_is_asked_and_the_fix_is_told():
     from adapters.memory import Fault
 
     async with served() as (front, _, teams):
-        front.script(Fault(PermissionMissing("the bot is not in this channel", "invite it with /invite"), operation="open_thread"))
+        front.script(
+            Fault(
+                PermissionMissing("the bot is not in this channel", "invite it with /invite"), operation="open_thread"
+            )
+        )
         invocation = await front.ask("/panel Open?")
         assert "invite it with /invite" in front.told(invocation.author)[0]
         assert played(teams.flash).asked == []

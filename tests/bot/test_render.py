@@ -36,7 +36,9 @@ def started(team="panel", synthesiser="pro") -> RunStarted:
 
 def answered(key: str, *, late=False, **fields) -> ExpertAnswered:
     given = {"analysis": "Because.", "key_points": ("one",), "recommendation": "Do it."} | fields
-    return ExpertAnswered(at(5), key, ExpertResult(key, f"{key} says yes", model="flash", confidence=0.6, seconds=5.0, **given), late)
+    return ExpertAnswered(
+        at(5), key, ExpertResult(key, f"{key} says yes", model="flash", confidence=0.6, seconds=5.0, **given), late
+    )
 
 
 def failed(key: str, kind=FailureKind.TIMED_OUT, sentence="timed out after 60 s", attempts=3) -> ExpertFailed:
@@ -82,7 +84,14 @@ def test_one_try_is_not_counted_aloud():
 
 
 def test_fault_26_below_the_quorum_no_heading_says_synthesis_but_the_one_that_denies_it():
-    text = said(started(), answered("optimist"), failed("contrarian"), failed("lawyer"), SynthesisFailed(at(61), None, "no synthesis: 1 of 3 experts answered and 2 are needed", 0), END)
+    text = said(
+        started(),
+        answered("optimist"),
+        failed("contrarian"),
+        failed("lawyer"),
+        SynthesisFailed(at(61), None, "no synthesis: 1 of 3 experts answered and 2 are needed", 0),
+        END,
+    )
     assert "## No synthesis" in text
     assert "## Synthesis" not in text
     assert "optimist says yes" in text
@@ -93,7 +102,10 @@ def test_fault_26_below_the_quorum_no_heading_says_synthesis_but_the_one_that_de
     ("events", "heading"),
     [
         ((SynthesisStarted(at(61), "pro"), written()), "## Synthesis"),
-        ((SynthesisStarted(at(61), "flash", True), written(stand_in=True)), "## Synthesis by a stand-in: pro failed, flash wrote it"),
+        (
+            (SynthesisStarted(at(61), "flash", True), written(stand_in=True)),
+            "## Synthesis by a stand-in: pro failed, flash wrote it",
+        ),
         ((SynthesisFailed(at(61), FailureKind.UNAVAILABLE, "the model's server failed (500)", 3),), "## No synthesis"),
     ],
 )
@@ -104,8 +116,13 @@ def test_fault_27_the_heading_says_truly_what_the_synthesis_is(events, heading):
 
 
 def test_fault_27_a_failed_synthesis_says_why_and_that_the_answers_stand():
-    text = said(*ONE_FAILED, SynthesisFailed(at(61), FailureKind.UNAVAILABLE, "the model's server failed (500)", 3), END)
-    assert "The synthesis failed: the model's server failed (500), 3 tries; the answers above stand for themselves." in text
+    text = said(
+        *ONE_FAILED, SynthesisFailed(at(61), FailureKind.UNAVAILABLE, "the model's server failed (500)", 3), END
+    )
+    assert (
+        "The synthesis failed: the model's server failed (500), 3 tries; the answers above stand for themselves."
+        in text
+    )
 
 
 def test_fault_28_when_somebody_ran_out_of_time_the_lean_is_said():
@@ -119,7 +136,9 @@ def test_fault_28_the_confidence_counts_a_seat_not_heard_as_none():
 
 
 def test_fault_30_when_all_fail_for_one_reason_there_is_one_message_with_that_reason_once():
-    refused = [failed(seat.perspective, FailureKind.REFUSED, "the model's provider refused the key (401)", 1) for seat in SEATS]
+    refused = [
+        failed(seat.perspective, FailureKind.REFUSED, "the model's provider refused the key (401)", 1) for seat in SEATS
+    ]
     none = SynthesisFailed(at(61), None, "no synthesis: 0 of 3 experts answered and 2 are needed", 0)
     text = said(started(), *refused, none, RunFinished(at(2), (), ("optimist", "contrarian", "lawyer"), 2.0))
 
@@ -172,7 +191,9 @@ def test_the_board_shows_every_seat_with_state_seconds_model_and_reason():
 def test_nothing_on_a_finished_board_still_runs():
     ends = (RunStopped(at(9), (), (), 9.0), RunFinished(at(9), (), (), 9.0))
     for end in ends:
-        progress = after(started(), *(ExpertStarted(at(0), seat.perspective) for seat in SEATS), SynthesisStarted(at(5), "pro"), end)
+        progress = after(
+            started(), *(ExpertStarted(at(0), seat.perspective) for seat in SEATS), SynthesisStarted(at(5), "pro"), end
+        )
         board = render.board(progress if end is ends[0] else after(started(), end))
         assert not [row for row in board.rows if row.state == "running"]
         assert board.finished

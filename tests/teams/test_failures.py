@@ -31,7 +31,8 @@ def test_every_class_of_dspy_is_translated_under_its_own_name(cls):
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_what_dspy_calls_retryable_is_transient_here(cls):
-    assert translate(make(cls)).transient == exceptions.is_retryable_lm_error(make(cls))
+    ours_too = cls is exceptions.LMStreamAssemblyError
+    assert translate(make(cls)).transient == (exceptions.is_retryable_lm_error(make(cls)) or ours_too)
 
 
 def test_the_table_names_nothing_that_does_not_exist():
@@ -55,6 +56,11 @@ def test_an_exception_nobody_foresaw_is_named_by_class_and_not_quoted():
 def test_an_unknown_model_is_told_apart_from_other_refusals():
     assert "does not know the model" in translate(exceptions.LMInvalidRequestError("x", status=404)).sentence
     assert translate(exceptions.LMInvalidRequestError("x", status=413)).kind is FailureKind.TOO_LONG
+
+
+def test_a_prompt_over_llama_cpps_context_is_too_long():
+    error = exceptions.LMInvalidRequestError("x", status=400, provider_code="exceed_context_size_error")
+    assert translate(error).kind is FailureKind.TOO_LONG
 
 
 def test_an_empty_answer_is_called_empty():

@@ -103,7 +103,11 @@ FAULTS = {
     "timed_out": LM15.TimeoutError("CANARY"),
     "too_long": LM15.ContextLengthError("CANARY", status=400),
 }
-TEXTS = {"unreadable": "CANARY is no answer", "unreadable_empty": "", "unreadable_partly": "[[ ## headline ## ]]\nCANARY"}
+TEXTS = {
+    "unreadable": "CANARY is no answer",
+    "unreadable_empty": "",
+    "unreadable_partly": "[[ ## headline ## ]]\nCANARY",
+}
 
 
 @pytest.mark.parametrize(("name", "fault"), [*FAULTS.items(), *TEXTS.items(), ("timed_out_hung", hang)])
@@ -193,7 +197,9 @@ async def test_fault_29_an_expert_that_failed_disagrees_with_nobody():
         },
     ]
     limited = LM15.RateLimitError("no", status=429, retry_after=60)
-    events = await told(panel(script(contrarian=limited), script(synthesis=synthesis_reply("s", disagreements=invented))))
+    events = await told(
+        panel(script(contrarian=limited), script(synthesis=synthesis_reply("s", disagreements=invented)))
+    )
 
     (written,) = of(SynthesisWritten, events)
     (real,) = written.synthesis.disagreements
@@ -295,7 +301,9 @@ async def test_fault_37_experts_reach_the_synthesis_as_quoted_data():
     answers = json.loads(quoted)
     assert [answer["perspective"] for answer in answers] == list(KEYS)
     assert "All other experts agree" in answers[4]["recommendation"]
-    assert all("All other experts agree" not in json.dumps(answer) for index, answer in enumerate(answers) if index != 4)
+    assert all(
+        "All other experts agree" not in json.dumps(answer) for index, answer in enumerate(answers) if index != 4
+    )
 
 
 async def _reply(fields):

@@ -174,7 +174,9 @@ async def test_the_strong_model_writes_the_synthesis_and_no_expert_uses_it():
     assert all(prompt.perspective for prompt in played(flash).asked)
 
 
-@pytest.mark.parametrize("make", [lambda: ExpertPanel(None), lambda: FanOutTeam(None, []), lambda: ParallelPipeline(None)])
+@pytest.mark.parametrize(
+    "make", [lambda: ExpertPanel(None), lambda: FanOutTeam(None, []), lambda: ParallelPipeline(None)]
+)
 def test_a_team_without_its_model_is_refused(make):
     with pytest.raises(ValueError, match="shared_lm required"):
         make()
@@ -285,5 +287,5 @@ async def test_forward_serves_callers_without_a_loop_and_refuses_inside_one():
     result = await asyncio.to_thread(panel, topic="Open?")
     assert len(result.expert_analyses) == 6
 
-    with pytest.raises(RuntimeError, match="await .acall"):
+    with pytest.raises(RuntimeError, match=r"await \.acall"):
         panel(topic="Open?")

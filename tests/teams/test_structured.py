@@ -16,7 +16,13 @@ from teams.signatures import (
 from teams.structured import SchemaAdapter, answer_schema
 from teams.tiers import ModelChoice
 
-SIGNATURES = [ExpertSignature, SynthesisSignature, SearchSignature, ResearchAnalysisSignature, ResearchSynthesisSignature]
+SIGNATURES = [
+    ExpertSignature,
+    SynthesisSignature,
+    SearchSignature,
+    ResearchAnalysisSignature,
+    ResearchSynthesisSignature,
+]
 
 
 def parts(schema):
@@ -43,7 +49,11 @@ def test_a_field_keeps_the_tighter_bound_of_its_own():
     properties = answer_schema(ExpertSignature, 300, 4)["properties"]
     assert properties["headline"]["maxLength"] == 140
     assert properties["analysis"]["maxLength"] == 300
-    assert (properties["confidence"]["minimum"], properties["confidence"]["maximum"]) == (0, 1)
+
+
+def test_a_number_between_bounds_is_one_of_eleven_so_that_it_has_an_end():
+    confidence = answer_schema(ExpertSignature, 300, 4)["properties"]["confidence"]
+    assert confidence == {"enum": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]}
 
 
 def test_a_field_may_be_called_like_a_word_of_the_schema_language():

@@ -23,7 +23,8 @@ def test_without_any_setting_nothing_is_chosen_and_the_defaults_are_geminis():
 
 
 @pytest.mark.parametrize(
-    ("key", "provider"), [("google_api_key", "gemini"), ("openai_api_key", "openai"), ("anthropic_api_key", "anthropic")]
+    ("key", "provider"),
+    [("google_api_key", "gemini"), ("openai_api_key", "openai"), ("anthropic_api_key", "anthropic")],
 )
 def test_one_key_alone_chooses_fitting_defaults_and_is_used(key, provider):
     models = chosen(**{key: "k-1"})
@@ -70,7 +71,8 @@ def test_a_local_server_constrains_answers_and_needs_no_key():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"flash_timeout": 0}, {"pro_max_parallel_requests": 0}, {"flash_api_base": "host:80"}, {"flash_timeout": "inf"}]
+    "bad",
+    [{"flash_timeout": 0}, {"pro_max_parallel_requests": 0}, {"flash_api_base": "host:80"}, {"flash_timeout": "inf"}],
 )
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(ValidationError):

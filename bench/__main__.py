@@ -1,0 +1,52 @@
+"""`python -m bench [case…]`: run the cases, print a table each, write bench/results.json."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import fanout, panel, startup
+from bench.machine import describe
+from bench.rows import Options, Row, nested, table
+
+CASES: dict[str, Callable[[Options], Awaitable[list[Row]]]] = {
+    panel.CASE: panel.run,
+    fanout.CASE: fanout.run,
+    startup.CASE: startup.run,
+}
+
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 when all cases ran, whatever their figures."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the project on this machine.")
+    parser.add_argument("cases", nargs="*", choices=list(CASES), metavar="case", help=f"of {', '.join(CASES)}; or all")
+    parser.add_argument("--sizes", type=_sizes, default=Options().sizes, help="panels in flight, as in 1,10,100")
+    parser.add_argument("--repeats", type=int, default=Options().repeats, help="fresh processes per row of fanout")
+    args = parser.parse_args(argv)
+    asyncio.run(_run(args.cases or list(CASES), Options(args.sizes, args.repeats)))
+    return 0
+
+
+async def _run(names: list[str], options: Options) -> None:
+    machine, rows = describe(), []
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    for name in names:
+        found = await CASES[name](options)
+        rows += found
+        print(f"\n{name}\n{table(found)}", flush=True)
+    results = {"machine": machine, "date": began, "cases": nested(rows)}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted({int(part) for part in text.split(",")}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The processes of a bench: the mock model, and the loads that are put on it, each fresh."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from bench.load import Load
+
+LOAD_SECONDS = 180.0
+"""How long one load may take."""
+
+START_SECONDS = 60.0
+"""How long the mock model may take to start."""
+
+
+@asynccontextmanager
+async def model_server(delay: float) -> AsyncIterator[str]:
+    """The API base of a mock model that lives as long as the block."""
+    command = (sys.executable, "-m", "bench.model_server", "--delay", str(delay))
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=_environment())
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            base = (await process.stdout.readline()).decode().strip()
+        if not base:
+            raise RuntimeError("the mock model did not start")
+        yield base
+    finally:
+        process.stdin.close()
+        await _ended(process, 10.0)
+
+
+async def measured(load: Load) -> dict[str, Any]:
+    """What `load` measures in a fresh process. Raises `RuntimeError` when it fails or takes too long."""
+    command = (sys.executable, "-m", "bench.load", json.dumps(asdict(load)))
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=_environment())
+    try:
+        async with asyncio.timeout(LOAD_SECONDS):
+            out, _ = await process.communicate()
+    except TimeoutError as error:
+        raise RuntimeError(f"{load.contender} at {load.size} took over {LOAD_SECONDS:g} s") from error
+    finally:
+        await _ended(process, 0.0)
+    if process.returncode:
+        raise RuntimeError(f"{load.contender} at {load.size} ended with exit code {process.returncode}")
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return found
+
+
+async def _ended(process: asyncio.subprocess.Process, patience: float) -> None:
+    if process.returncode is not None:
+        return
+    try:
+        async with asyncio.timeout(patience):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _environment() -> dict[str, str]:
+    # Nothing of a bench leaves this machine: no proxy for the loopback, no price list from the network.
+    return os.environ | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}

@@ -1,0 +1,67 @@
+"""What a case measures: rows of figures, as a table for people and nested for results.json."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+Figure = float | int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a whole bench is run with. `delay` is the mock model's in seconds; `repeats` are fresh processes per row."""
+
+    sizes: tuple[int, ...] = (1, 10, 100)
+    repeats: int = 3
+    delay: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one contender at one size. Units are in the figures' names."""
+
+    case: str
+    size: str
+    contender: str
+    figures: Mapping[str, Figure]
+
+
+def nested(rows: Iterable[Row]) -> dict[str, dict[str, dict[str, dict[str, Figure]]]]:
+    """Case → size → contender → figures."""
+    cases: dict[str, dict[str, dict[str, dict[str, Figure]]]] = {}
+    for row in rows:
+        cases.setdefault(row.case, {}).setdefault(row.size, {})[row.contender] = dict(row.figures)
+    return cases
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows of one case as columns of text, a column for every figure that any of them has."""
+    names = list(dict.fromkeys(name for row in rows for name in row.figures))
+    lines = [["size", "contender", *names]]
+    lines += [[row.size, row.contender, *(_shown(row.figures.get(name)) for name in names)] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of the values do not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def medians(measured: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+    """Figure by figure the median of repeated measurements."""
+    return {name: round(median(each[name] for each in measured), 3) for name in measured[0]}
+
+
+def verdict(figure: float, target: float) -> str:
+    """Whether a figure that should be small is: `ok` or `short`."""
+    return "ok" if figure <= target else "short"
+
+
+def _shown(figure: Figure) -> str:
+    if figure is None:
+        return ""
+    return f"{figure:,.3f}".rstrip("0").rstrip(".") if isinstance(figure, float) else str(figure)

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: real processes, a model's server on loopback, what they print and exit with."""
+"""The command line as a person meets it: real processes, a server of models on loopback, output and exit codes."""
 
 import asyncio
 import json

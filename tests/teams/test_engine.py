@@ -227,15 +227,15 @@ async def test_a_panel_outlives_the_faults_of_llmock_and_is_judged_resilient(llm
     llmock.assert_resilient(strict=True)
 
 
-async def test_a_streamed_answer_is_taken_whole_or_not_at_all(llmock: pytest_plugin.LLMock, lms):
-    whole = lms(llmock.base_url("openai"), answer_format="json_schema", streamed=True)
-    assert (await ExpertPanel(whole, spec=SPEC).acall(topic="x")).failed == []
+async def test_a_stream_that_breaks_off_is_asked_again_and_no_half_answer_is_taken(llmock: pytest_plugin.LLMock, lms):
+    lm = lms(llmock.base_url("openai"), answer_format="json_schema", streamed=True)
+    llmock.truncate(after_chunks=2, times=2)
+    assert (await ExpertPanel(lm, spec=SPEC).acall(topic="x")).failed == []
+    llmock.assert_resilient()
 
     llmock.truncate(after_chunks=2, times=None)
-    result = await ExpertPanel(whole, spec=SPEC).acall(topic="x")
-    assert {failed["kind"] for failed in result.failed} == {"cut_off"}
-    assert len(result.failed) == 6
-    llmock.assert_resilient()
+    result = await ExpertPanel(lm, spec=SPEC).acall(topic="y")
+    assert [(failed["kind"], failed["attempts"]) for failed in result.failed] == [("cut_off", 3)] * 6
 
 
 async def test_a_refused_key_is_not_tried_again_as_llmock_sees_it(llmock: pytest_plugin.LLMock, lms):

@@ -9,7 +9,8 @@ USAGE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the process's exit code. 0 done, 1 a check failed, 2 usage, 3 no expert answered."""
+    """Run one command and give the process's exit code: 0 done, 1 a check or a fetch failed, 2 usage, 3 no expert
+    answered, 130 interrupted, 141 nobody reads the output."""
     args = _parser().parse_args(argv)
     if args.verb is None:
         args.verb = "chat"

@@ -11,7 +11,7 @@ from teams.embedded import EmbeddedUnavailable, embedded_server
 from teams.tiers import ModelChoice, Models, ModelSettings, choose_models, local_models
 from teams.weights import WeightsUnavailable, fetch_weights
 
-EMBEDDED_MODEL = "built-in/SmolLM2-135M-Instruct"
+EMBEDDED_MODEL = "built-in/SmolLM2-135M"
 EMBEDDED_NOTICE = "tiny built-in model, for trying the bot; set FLASH_MODEL and a key for real answers"
 EMBEDDED_SLOTS = 6
 EMBEDDED_PATIENCE = 5.0

@@ -22,6 +22,10 @@ class Unaskable(ValueError):
 
 def topic_of(text: str, what: str = "topic") -> str:
     """The text when it can be asked. Raises `Unaskable` for one that is empty or too long."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unaskable(f"the {what} holds bytes that are no text; write it in UTF-8") from error
     if not text.strip():
         raise Unaskable(f"there is no {what}; write it behind the command, as in /panel Should we open on Sundays?")
     if len(text) > TOPIC_LIMIT:
@@ -131,7 +135,7 @@ class Intake:
             raise Unaskable("nothing has been asked here yet, so there is nothing to retry")
         if run.running:
             raise Unaskable("the run is still under way; retry once it is over, or /panel stop")
-        if not run.progress.unheard:
+        if not run.progress.unheard and run.progress.synthesis.written is not None:
             raise Unaskable("every expert answered; there is nobody to ask again")
         self._start(run.continued(), courier, invocation.place)
 
@@ -148,7 +152,7 @@ class Intake:
 def _log_end(run: LiveRun) -> None:
     progress = run.progress
     kinds = sorted({failure.kind.value for failure in progress.failed})
-    tell = log.info if progress.answered else log.error
+    tell = log.info if progress.answered else log.warning
     tell(
         "run.finished",
         ended=progress.ended,

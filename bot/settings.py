@@ -30,7 +30,7 @@ class BotSettings(BaseSettings):
 
     panelist_home: Path = Field(default_factory=_home)
     panelist_panels: Path | None = None
-    panelist_log: Literal["debug", "info", "warning", "error"] = "warning"
+    panelist_log: Literal["debug", "info", "warning", "error"] | None = None
     slack_bot_token: SecretStr | None = None
     slack_app_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import getpass
 import json
+import os
 import signal
 import sys
 import uuid
@@ -26,10 +27,13 @@ from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
 from teams.weights import WeightsUnavailable, fetch_weights
 
+READER_GONE = 141
+"""Exit code when whoever read the output went away, as shells report it (128 + SIGPIPE)."""
+
 NOBODY_ANSWERED = 3
 """Exit code when no expert answered, or when research came to no answer."""
 
-HERE = Place("terminal", "", "terminal")
+HERE = Place("terminal", "local", "terminal")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         settings = load_settings()
     except BadSettings as error:
         return doctor.report_settings(error) if args.verb == "doctor" else _complain(*error.faults)
-    configure_logs(settings.bot.panelist_log)
+    # Whoever sits at the terminal has been told there already; a service has only its log.
+    configure_logs(settings.bot.panelist_log or ("warning" if args.verb == "serve" else "error"))
     try:
         return _verb(args, settings)
     except (Unaskable, UnreadableDocument) as error:
@@ -48,6 +53,10 @@ def run(args: argparse.Namespace) -> int:
         return NOBODY_ANSWERED
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # The interpreter would complain again when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
 
 
 def _verb(args: argparse.Namespace, settings: Settings) -> int:
@@ -91,7 +100,7 @@ async def _events(brief: Brief, settings: Settings) -> int:
             with _stopping_on_interrupt(run.stop):
                 async with run.events(ModelTeams(models.patience)) as events:
                     async for event in events:
-                        sys.stdout.write(json.dumps(event_to_json(event), ensure_ascii=False) + "\n")
+                        sys.stdout.write(json.dumps(event_to_json(event)) + "\n")
                         sys.stdout.flush()
     return _exit_code(run)
 

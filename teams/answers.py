@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from teams.model import HEADLINE_LIMIT, Disagreement, ExpertResult, Position, Synthesis
@@ -41,7 +41,8 @@ def expert_result(perspective: str, recorded: Json) -> ExpertResult:
 
 
 def _text(value: Any) -> str:
-    return str(value).strip() if value is not None else ""
+    # Half a surrogate pair, which JSON can spell, is no text: it could be neither sent on nor written anywhere.
+    return str(value).encode("utf-8", "replace").decode().strip() if value is not None else ""
 
 
 def _headline(text: str) -> tuple[str, str]:
@@ -71,17 +72,20 @@ def synthesis_from(
     recorded: Json,
     heard: tuple[str, ...],
     missing: tuple[str, ...],
-    titles: dict[str, str],
+    speakers: Mapping[str, str],
     confidence: float,
     stand_in: bool,
 ) -> Synthesis:
-    """The synthesis out of its recorded step. Who was heard is set here; the model's word on it does not count."""
+    """The synthesis out of its recorded step. Who was heard is set here; the model's word on it does not count.
+
+    `speakers` maps every name under which a position may stand to the key that it is shown under.
+    """
     fields = recorded["fields"]
     return Synthesis(
         summary=_text(fields.get("summary")),
         recommendation=_text(fields.get("recommendation")),
         agreements=tuple(filter(None, map(_text, fields.get("agreements") or []))),
-        disagreements=_disagreements(fields.get("disagreements") or [], heard, titles),
+        disagreements=_disagreements(fields.get("disagreements") or [], speakers),
         heard=heard,
         missing=missing,
         model=recorded["model"],
@@ -91,8 +95,8 @@ def synthesis_from(
     )
 
 
-def _disagreements(given: list[Any], heard: tuple[str, ...], titles: dict[str, str]) -> tuple[Disagreement, ...]:
-    known = {name.casefold(): key for key in heard for name in (key, titles[key])}
+def _disagreements(given: list[Any], speakers: Mapping[str, str]) -> tuple[Disagreement, ...]:
+    known = {name.casefold(): key for name, key in speakers.items()}
     found = []
     for item in given:
         positions = tuple(

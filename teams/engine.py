@@ -53,7 +53,7 @@ class _Reply:
         async for chunk in self._reply.content.iter_any():
             body.extend(chunk)
             if len(body) > LARGEST_ANSWER:
-                raise lm15.TransportError(f"the response is over {LARGEST_ANSWER:,} bytes")
+                raise lm15.CollectionLimitError(f"the response is over {LARGEST_ANSWER:,} bytes", limit="bytes")
         return bytes(body)
 
     async def aiter_lines(self) -> AsyncIterator[bytes]:
@@ -65,17 +65,23 @@ class AiohttpTransport:
     """lm15's transport contract on one aiohttp session without a connection limit: the engine limits calls instead."""
 
     def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            trust_env=True,
-        )
+        # Opened by the first call: a model without a key never makes one.
+        self._session: aiohttp.ClientSession | None = None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                trust_env=True,
+            )
+        return self._session
 
     @asynccontextmanager
     async def stream(self, request: Any) -> AsyncIterator[_Reply]:
         """Send `request` and give its response. Raises `lm15.TransportError`."""
         try:
-            async with self._session.request(
+            async with self._opened().request(
                 request.method,
                 request.url,
                 headers=request.headers,
@@ -83,14 +89,17 @@ class AiohttpTransport:
                 allow_redirects=False,  # a redirect would carry the key to another host
             ) as reply:
                 if 300 <= reply.status < 400:
-                    raise lm15.TransportError(f"the server redirects ({reply.status}); set the API base it points to")
+                    raise lm15.ConfigurationError(
+                        f"the server redirects ({reply.status}); set the API base it points to"
+                    )
                 yield _Reply(reply)
         except (aiohttp.ClientError, OSError) as error:
             raise lm15.TransportError(type(error).__name__) from error
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
 
 
 class _LiteLLMProvider:
@@ -103,7 +112,13 @@ class _LiteLLMProvider:
         self._engine = AsyncLiteLLMEngine(model_type="chat", timeout=choice.timeout, **key)
 
     async def complete(self, request: lm15.Request) -> lm15.Response:
-        return await self._engine.complete(request)
+        try:
+            return await self._engine.complete(request)
+        except lm15.InvalidRequestError as error:
+            # litellm's words for a name whose provider it does not know either.
+            if "LLM Provider NOT provided" in str(error):
+                raise lm15.UnsupportedModelError(f"no provider is known for {request.model}", status=404) from error
+            raise
 
 
 @dataclass(slots=True)
@@ -161,7 +176,10 @@ class PooledEngine:
 
 
 class BlockingEngine:
-    """The sync engine that DSPy's contract asks for beside the async one: plain calls, for scripts and notebooks."""
+    """The sync engine that DSPy's contract asks for beside the async one: plain calls, for scripts and notebooks.
+
+    It serves the providers that DSPy's native client knows; its timeout is that of one wait for data.
+    """
 
     def __init__(self, choice: ModelChoice, pooled: PooledEngine) -> None:
         self.choice = choice
@@ -169,7 +187,7 @@ class BlockingEngine:
         self._slots = threading.BoundedSemaphore(choice.max_parallel_requests)
 
     def complete(self, request: lm15.Request) -> lm15.Response:
-        """As `PooledEngine.complete`, blocking the calling thread."""
+        """One call, one attempt, blocking the calling thread. Raises as `PooledEngine.complete` does."""
         timeouts = lm15.Timeouts(connect=CONNECT_SECONDS, read=self.choice.timeout)
         router = lm15.LMRouter(_config(self.choice, timeouts=timeouts))
         try:

@@ -36,7 +36,7 @@ class ExpertStarted:
 
 @dataclass(frozen=True, slots=True)
 class ExpertAnswered:
-    """One expert answered. `late` says that the synthesis had begun without this answer."""
+    """One expert answered. `late` says that a synthesis was begun without this answer."""
 
     at: datetime
     perspective: str
@@ -72,7 +72,8 @@ class SynthesisWritten:
 
 @dataclass(frozen=True, slots=True)
 class SynthesisFailed:
-    """There will be no synthesis. `kind` is None when too few experts answered to attempt one."""
+    """There will be no synthesis. `kind` is None when none was attempted: too few experts answered, or a stage of
+    research failed that it depends on."""
 
     at: datetime
     kind: FailureKind | None

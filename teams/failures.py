@@ -29,12 +29,16 @@ class CallFailure:
 
 
 class CallFailed(Exception):
-    """A call to a model failed for good; `failure` says how. Chained to the last error."""
+    """A call to a model failed for good; `failure` says how. Chained to the last error.
 
-    def __init__(self, name: str, failure: CallFailure) -> None:
+    `transient` says that the model may be well again later: it speaks against the model, not against the call.
+    """
+
+    def __init__(self, name: str, failure: CallFailure, transient: bool = False) -> None:
         super().__init__(f"{name}: {failure.sentence}")
         self.name = name
         self.failure = failure
+        self.transient = transient
 
 
 class CircuitOpen(Exception):

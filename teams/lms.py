@@ -80,6 +80,12 @@ def make_lm(choice: ModelChoice) -> dspy.LM:
     )
 
 
+def same_model(one: Any, other: Any) -> bool:
+    """Whether two LM objects ask the same model at the same place."""
+    bases = [getattr(getattr(getattr(lm, "engine", None), "choice", None), "api_base", None) for lm in (one, other)]
+    return one is other or (one.model == other.model and bases[0] == bases[1])
+
+
 async def close_pools(*lms: Any) -> None:
     """Close the connections that these models hold on the running loop. Models on other engines are left alone."""
     for lm in lms:

@@ -22,7 +22,7 @@ from teams.events import (
 )
 from teams.failures import CallFailure
 from teams.fanout import Job, Settling, Stream, all_failed, asked, failed_entry, fan_out, stream
-from teams.lms import close_pools
+from teams.lms import close_pools, same_model
 from teams.model import ExpertFailure, ExpertResult, PanelInputs, PanelSpec, Perspective, Seat, panel_confidence
 from teams.retry import CallLimits
 from teams.run import Run, run_to_end
@@ -133,7 +133,7 @@ class PanelRun(Run):
             self.spec.name,
             tuple(Seat(seat.key, seat.title, self._lm_of(seat).model) for seat in self.spec.perspectives),
             self.spec.needed,
-            self.panel.pro_lm.model if self.panel.pro_lm is not None else None,
+            self._pro.model if self.panel.pro_lm is not None else None,
         )
 
     async def work(self) -> None:
@@ -149,12 +149,12 @@ class PanelRun(Run):
         await experts.within(self.spec.run_seconds - self.spec.synthesis_seconds)
         if self.panel.pro_lm is None:
             return
-        self.late = True
         answers = [self.results[key] for key in self.heard]
         if len(answers) < self.spec.needed:
             count = f"{len(answers)} of {len(self.seats)} experts answered and {self.spec.needed} are needed"
             self.tell(SynthesisFailed(self.now(), None, f"no synthesis: {count}", 0))
             return
+        self.late = True
         await self._synthesise(answers)
 
     def _job(self, seat: Perspective) -> Job[Json]:
@@ -175,10 +175,17 @@ class PanelRun(Run):
         )
 
     def _lm_of(self, seat: Perspective) -> Any:
-        # Read from the predictor, not from the panel: an optimiser may have given it another model.
-        if seat.tier == "pro" and self.panel.pro_lm is not None:
-            return self.panel.pro_lm
+        return self._pro if seat.tier == "pro" and self.panel.pro_lm is not None else self._flash
+
+    # The models are read from the predictors, not from the panel: an optimiser may have given them others.
+
+    @property
+    def _flash(self) -> Any:
         return self.panel.expert.predict.lm or self.panel.lm
+
+    @property
+    def _pro(self) -> Any:
+        return self.panel.synthesizer.predict.lm or self.panel.pro_lm
 
     def _settled(self, key: str, recorded: Json) -> None:
         if "failure" in recorded:
@@ -194,25 +201,24 @@ class PanelRun(Run):
 
     async def _synthesise(self, answers: list[ExpertResult]) -> None:
         left = max(self.spec.synthesis_seconds, self.spec.run_seconds - self.elapsed())
-        pro, flash = self.panel.synthesizer.predict.lm, self.panel.lm
         heard, missing = self.heard, self.missing
-        attempts = [("synthesis", pro, left * SYNTHESIS_SHARE, False)]
-        if flash is not pro:
-            attempts.append(("synthesis:stand-in", flash, left * (1 - SYNTHESIS_SHARE), True))
+        attempts = [("synthesis", self._pro, left * SYNTHESIS_SHARE, False)]
+        if not same_model(self._flash, self._pro):
+            attempts.append(("synthesis:stand-in", self._flash, left * (1 - SYNTHESIS_SHARE), True))
         for key, lm, seconds, stand_in in attempts:
             self.tell(SynthesisStarted(self.now(), lm.model, stand_in))
             recorded = await self.steps.step(key, partial(self._ask_synthesis, answers, lm, seconds))
             if "failure" not in recorded:
                 confidence = panel_confidence([answer.confidence for answer in answers], len(self.seats))
-                self.synthesis = synthesis_from(recorded, heard, missing, self._titles, confidence, stand_in)
+                self.synthesis = synthesis_from(recorded, heard, missing, self._speakers(heard), confidence, stand_in)
                 self.tell(SynthesisWritten(self.now(), self.synthesis))
                 return
         failure = load(CallFailure, recorded["failure"])
         self.tell(SynthesisFailed(self.now(), failure.kind, failure.sentence, failure.attempts))
 
-    @property
-    def _titles(self) -> dict[str, str]:
-        return {seat.key: seat.title for seat in self.spec.perspectives}
+    def _speakers(self, heard: tuple[str, ...]) -> dict[str, str]:
+        seats = [seat for seat in self.spec.perspectives if seat.key in heard]
+        return {name: seat.key for seat in seats for name in (seat.key, seat.title)}
 
     async def _ask_synthesis(self, answers: list[ExpertResult], lm: Any, seconds: float) -> Json:
         inputs = {

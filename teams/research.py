@@ -55,6 +55,7 @@ class ResearchTeam(dspy.Module):
             raise ValueError("Both flash_lm and pro_lm required")
         super().__init__()
         self.limits = limits
+        self.speakers = {source.name: source.name for source in sources}
         self.search_agent = SteppedReAct(signature=SearchSignature, tools=[search_tool(sources)], max_iters=5)
         self.search_agent.set_lm(flash_lm)
         self.analyzer = dspy.Predict(ResearchAnalysisSignature)
@@ -183,7 +184,7 @@ class ResearchRun(Run):
             self.tell(SynthesisFailed(self.now(), outcome.kind, outcome.sentence, outcome.attempts))
             raise
         self.answers["synthesis"] = recorded["fields"]
-        self.synthesis = synthesis_from(recorded, self.heard, self.missing, TITLES, 0.0, False)
+        self.synthesis = synthesis_from(recorded, self.heard, self.missing, self.team.speakers, 0.0, False)
         self.tell(SynthesisWritten(self.now(), self.synthesis))
 
     async def _step(self, key: str, module: Any, **inputs: Any) -> Json:

@@ -15,8 +15,6 @@ from teams.model import FailureKind
 
 log = structlog.get_logger()
 
-TRANSIENT = frozenset({FailureKind.TIMED_OUT, FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE})
-
 
 class Callable_(Protocol):
     """Anything with DSPy's `acall`."""
@@ -120,7 +118,7 @@ async def call_with_retry(module: Callable_, name: str, /, *, limits: CallLimits
     try:
         answer = await call.until_answered(module, inputs)
     except CallFailed as failed:
-        breaker.record(failed=failed.failure.kind in TRANSIENT)
+        breaker.record(failed=failed.transient)
         raise
     except BaseException:
         breaker.withdraw()
@@ -139,14 +137,15 @@ class _Call:
 
     def failed(self, fault: Fault) -> CallFailed:
         seconds = asyncio.get_running_loop().time() - self.started
-        return CallFailed(self.name, CallFailure(fault.kind, fault.sentence, self.attempts, round(seconds, 3)))
+        failure = CallFailure(fault.kind, fault.sentence, self.attempts, round(seconds, 3))
+        return CallFailed(self.name, failure, fault.transient)
 
     async def until_answered(self, module: Callable_, inputs: Mapping[str, Any]) -> Any:
         try:
             async with asyncio.timeout(self.limits.seconds) as deadline:
                 return await self._tries(module, inputs, deadline)
         except TimeoutError as error:
-            fault = Fault(FailureKind.TIMED_OUT, f"timed out after {self.limits.seconds:g} s")
+            fault = Fault(FailureKind.TIMED_OUT, f"timed out after {self.limits.seconds:g} s", transient=True)
             raise self.failed(fault) from error
 
     async def _tries(self, module: Callable_, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
@@ -169,5 +168,5 @@ class _Call:
         left = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
         if delay >= left:
             wait = f"; it asks to wait {delay:.0f} s and {max(left, 0):.0f} s were left"
-            raise self.failed(Fault(fault.kind, fault.sentence + wait)) from error
+            raise self.failed(Fault(fault.kind, fault.sentence + wait, fault.transient)) from error
         await self.limits.sleep(delay)

@@ -14,13 +14,17 @@ DEFAULT_FLASH = "gemini/gemini-2.5-flash"
 DEFAULT_PRO = "gemini/gemini-2.5-pro"
 
 
+MODEL_NAME = r"^\S*[^\s/]$"
+"""`provider/name` or a bare name: no spaces, and something behind the slash."""
+
+
 class ModelSettings(BaseSettings):
     """The settings of both tiers, read from environment variables of the same names in capitals."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
-    flash_model: str | None = Field(None, min_length=1)
-    pro_model: str | None = Field(None, min_length=1)
+    flash_model: str | None = Field(None, pattern=MODEL_NAME)
+    pro_model: str | None = Field(None, pattern=MODEL_NAME)
     google_api_key: SecretStr | None = None
     openai_api_key: SecretStr | None = None
     anthropic_api_key: SecretStr | None = None

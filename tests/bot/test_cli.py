@@ -129,8 +129,9 @@ async def test_ctrl_c_stops_the_run_within_a_second_and_shows_what_came_back(per
 async def test_when_nobody_answers_the_exit_code_is_3_and_the_reason_is_said_once(person):
     async with model_server() as server:
         server.faults = dict.fromkeys(SIX, error(401))
-        code, out, _ = await person.at(server).types("panel", "Open?")
+        code, out, err = await person.at(server).types("panel", "Open?")
     assert code == 3
+    assert err == ""
     assert "Nobody answered" in out
     assert out.split("Nobody answered")[1].count("refused the key") == 1
     assert "Synthesis\n" not in out
@@ -269,6 +270,24 @@ async def test_an_answer_full_of_escapes_is_shown_and_not_obeyed(person):
     assert code == 0
     assert "\x1b" not in out
     assert "\\x1b]52;c;" in out
+
+
+async def test_a_reader_that_goes_away_is_no_traceback(person):
+    async with model_server(delay=0.3) as server:
+        process = await person.at(server).start("panel", "Open?", "--json")
+        await process.stdout.readline()
+        process._transport.get_pipe_transport(1).close()
+        async with asyncio.timeout(60):
+            err = await process.stderr.read()
+            await process.wait()
+    assert (process.returncode, err) == (141, b"")
+
+
+async def test_a_model_name_that_can_be_none_is_a_setting_to_correct(person):
+    person.environment["FLASH_MODEL"] = "gemini/"
+    code, out, err = await person.types("panel", "Open?")
+    assert (code, out) == (2, "")
+    assert "FLASH_MODEL" in err
 
 
 async def test_help_goes_to_stdout_and_an_unknown_verb_is_usage(person):

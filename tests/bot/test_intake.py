@@ -71,6 +71,7 @@ async def test_a_panel_is_asked_and_its_thread_tells_all():
         ("/research   ", "There is no question"),
         (f"/panel {'x' * 4001}", "The topic has 4,001 characters and may have 4,000"),
         ("/panel --panel desicion Rewrite?", "did you mean 'decision'"),
+        ("/panel \udcff", "The topic holds bytes that are no text"),
         ("/panel stop", "Nothing is running here"),
         ("/panel retry", "nothing to retry"),
         ("good morning", "That is no command: good morning"),
@@ -136,6 +137,44 @@ async def test_retry_asks_only_those_that_failed_and_writes_a_second_synthesis()
     assert "from 6 of 6" in shown[-1]
 
 
+async def test_retry_writes_the_synthesis_again_when_that_alone_had_failed():
+    failing = True
+
+    async def play(prompt: Prompt):
+        return "no synthesis at all" if failing and not prompt.perspective else await good(prompt)
+
+    async with served(play) as (front, intake, teams):
+        await front.ask("/panel Open?")
+        await intake.settled()
+        (thread,) = front.threads()
+        assert "No synthesis" in "".join(front.shown(thread))
+        failing = False
+        asked = len(played(teams.flash).asked)
+        await front.ask("/panel retry")
+        await intake.settled()
+        assert "Synthesis v2" in "".join(front.shown(thread))
+        assert len(played(teams.flash).asked) == asked
+
+
+async def test_fault_30_when_all_fail_the_thread_has_one_message_and_the_log_one_notice():
+    import dspy
+    from structlog.testing import capture_logs
+
+    async def revoked(_: Prompt):
+        raise dspy.lm15.AuthError("CANARY", status=401)
+
+    with capture_logs() as logs:
+        async with served(revoked) as (front, intake, _):
+            await front.ask("/panel Open?")
+            await intake.settled()
+            (thread,) = front.threads()
+            root, message = front.shown(thread)
+    assert message.count("refused the key") == 1
+    notices = [entry for entry in logs if entry["log_level"] in ("warning", "error")]
+    assert [(entry["event"], entry["failures"]) for entry in notices] == [("run.finished", ["refused"])]
+    assert "CANARY" not in root + message + str(logs)
+
+
 async def test_an_attachment_that_could_not_be_read_is_named_and_the_rest_is_used():
     files = (Attachment("notes.md", "The rent is low on Sundays."), Attachment("plan.pdf", problem="a PDF"))
     async with served() as (front, intake, teams):
@@ -182,4 +221,5 @@ async def test_a_bug_in_a_run_is_told_once_and_the_next_run_works():
         await front.close()
     broken, whole = (front.shown(thread) for thread in front.threads())
     assert "The run broke" in broken[-1]
+    assert all(front.shown_board(thread).finished for thread in front.threads())
     assert "from 6 of 6" in whole[-1]

@@ -52,6 +52,12 @@ def test_values_make_the_round_trip_through_json(text, confidence, points):
     assert load(ExpertResult, json.loads(json.dumps(dump(result)))) == result
 
 
+def test_half_a_surrogate_pair_never_leaves_the_parser():
+    result = expert_result("p", recorded(headline="a \ud800", analysis="\udfff", key_points=["\ud800"]))
+    quoted_answers([result]).encode()
+    assert "a ?" in result.headline
+
+
 def test_not_a_number_is_no_json_and_becomes_nothing():
     assert answer_fields({"confidence": float("nan"), "x": [float("inf")]}) == {"confidence": None, "x": [None]}
 

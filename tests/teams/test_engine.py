@@ -164,13 +164,16 @@ async def test_nothing_listening_is_said_in_one_sentence(lms, unused_tcp_port):
 
 
 async def test_a_redirect_is_not_followed_with_the_key(lms):
-    async def elsewhere(_: web.Request) -> web.Response:
-        raise web.HTTPTemporaryRedirect("http://127.0.0.1:9/v1/chat/completions")
+    async with model_server() as server, model_server() as elsewhere:
 
-    async with model_server() as server:
-        server.faults["contrarian"] = elsewhere
+        async def redirect(_: web.Request) -> web.Response:
+            raise web.HTTPTemporaryRedirect(f"{elsewhere.base}/chat/completions")
+
+        server.faults["contrarian"] = redirect
         events = await run(ExpertPanel(lms(server.base), spec=SPEC))
-    assert failures(events)["contrarian"].kind.value == "unavailable"
+        assert elsewhere.calls.total() == 0
+    failure = failures(events)["contrarian"]
+    assert (failure.kind.value, failure.attempts) == ("refused", 1)
 
 
 async def test_an_endless_response_is_given_up(lms):
@@ -185,7 +188,8 @@ async def test_an_endless_response_is_given_up(lms):
         server.faults["contrarian"] = endless
         spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=20.0)
         events = await run(ExpertPanel(lms(server.base), spec=spec))
-    assert failures(events)["contrarian"].kind.value == "unavailable"
+    failure = failures(events)["contrarian"]
+    assert (failure.kind.value, failure.attempts) == ("cut_off", 1)
 
 
 async def test_a_foreign_server_never_gets_the_key_of_a_provider(monkeypatch):
@@ -262,3 +266,18 @@ async def test_other_providers_speak_their_own_wire_format(llmock: pytest_plugin
     await transport.aclose()
     assert response.finish_reason == "stop"
     assert response.text
+
+
+async def test_a_name_that_no_provider_has_is_called_unknown():
+    lm = make_lm(ModelChoice("nosuch/thing"))
+    result = await ExpertPanel(lm, spec=SPEC).acall(topic="x")
+    assert {failed["error"] for failed in result.failed} == {"the provider does not know the model (404)"}
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+async def test_a_model_without_a_key_opens_no_connection(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    lm = make_lm(ModelChoice("openai/gpt"))
+    result = await ExpertPanel(lm, spec=SPEC).acall(topic="x")
+    assert {failed["kind"] for failed in result.failed} == {"refused"}
+    assert all("no key is set" in failed["error"] for failed in result.failed)

@@ -163,6 +163,33 @@ async def test_fault_27_both_models_fail_and_there_is_no_synthesis():
     assert isinstance(events[-1], RunFinished)
 
 
+async def test_fault_27_no_model_stands_in_for_itself():
+    broken = script(synthesis=LM15.AuthError("no", status=401))
+    same = ExpertPanel(scripted_lm(broken, "scripted/one"), scripted_lm(broken, "scripted/one"), spec=SPEC)
+    events = await told(same)
+    assert [event.stand_in for event in of(SynthesisStarted, events)] == [False]
+    assert len(of(SynthesisFailed, events)) == 1
+
+
+async def test_fault_36_an_answer_is_not_late_for_a_synthesis_that_was_never_begun():
+    gave_up = asyncio.Event()
+
+    async def slow(_: Prompt):
+        await gave_up.wait()
+        return expert_reply("I took my time")
+
+    refused = LM15.AuthError("no", status=401)
+    special = dict.fromkeys(KEYS[2:], refused) | {"economist": slow}
+    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=5, run_seconds=5, synthesis_seconds=4.9)
+    events = []
+    async with panel(script(**special), spec=spec).run(TOPIC) as stream:
+        async for event in stream:
+            events.append(event)
+            if isinstance(event, SynthesisFailed):
+                gave_up.set()
+    assert [event.late for event in of(ExpertAnswered, events)] == [False, False]
+
+
 async def test_fault_28_losing_an_expert_never_raises_the_confidence():
     sure, unsure = expert_reply("sure", confidence=0.9), expert_reply("unsure", confidence=0.1)
     whole = await told(panel(script(economist=sure, neighbour=unsure)))

@@ -114,6 +114,20 @@ async def test_the_strong_model_failing_leaves_the_findings_and_says_so():
     assert of(SynthesisFailed, events)[0].kind == "refused"
 
 
+async def test_sources_that_differ_are_kept_and_invented_ones_dropped():
+    def positions(*names):
+        return [{"perspective": name, "says": "x"} for name in names]
+
+    differ = [
+        {"claim": "hours", "positions": positions("opening.md", "Wages.md"), "would_settle": "asking"},
+        {"claim": "pay", "positions": positions("wages.md", "nowhere.md"), "would_settle": "asking"},
+    ]
+    events = await told(ResearchTeam(flash(), pro(synthesis_reply("s", disagreements=differ)), sources=SOURCES))
+    (written,) = of(SynthesisWritten, events)
+    (kept,) = written.synthesis.disagreements
+    assert [position.perspective for position in kept.positions] == ["opening.md", "wages.md"]
+
+
 async def test_a_malformed_turn_is_tried_again():
     turns = [
         "not a turn",

@@ -4,9 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-USAGE = 2
-"""Exit code for a command line or settings that cannot be used."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give the process's exit code: 0 done, 1 a check or a fetch failed, 2 usage, 3 no expert

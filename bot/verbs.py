@@ -15,7 +15,6 @@ from pathlib import Path
 from adapters.port import Invocation, Place
 from adapters.terminal import TerminalFrontEnd
 from bot import compose, doctor
-from bot.cli import USAGE
 from bot.commands import Ask, Research
 from bot.documents import UnreadableDocument, read_documents, read_text
 from bot.download import showing_download
@@ -26,6 +25,9 @@ from bot.settings import BadSettings, Settings, load_settings
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
 from teams.weights import WeightsUnavailable, fetch_weights
+
+USAGE = 2
+"""Exit code for a command line or settings that cannot be used."""
 
 READER_GONE = 141
 """Exit code when whoever read the output went away, as shells report it (128 + SIGPIPE)."""

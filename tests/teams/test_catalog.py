@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teams.catalog import (
+from teams.catalog import UnknownPanel, load_catalog
+from teams.model import PanelSpec, Perspective
+from teams.panel_file import (
     FILE_LIMIT,
     INSTRUCTIONS_LIMIT,
     LINE_LIMIT,
@@ -17,11 +19,8 @@ from teams.catalog import (
     PANEL_KEYS,
     PERSPECTIVE_KEYS,
     BrokenPanel,
-    UnknownPanel,
-    load_catalog,
     load_panel,
 )
-from teams.model import PanelSpec, Perspective
 
 BUILT_IN = ("decision", "engineering", "marketing", "product")
 UNREADABLE = Path("/proc/self/mem")

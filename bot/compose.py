@@ -71,6 +71,7 @@ def embedded_models(settings: ModelSettings, api_base: str) -> Models:
         longest_string=160,
         longest_list=2,
         max_tokens=900,
+        temperature=0.3,
         streamed=True,
         max_parallel_requests=EMBEDDED_SLOTS,
         timeout=settings.flash_timeout * EMBEDDED_PATIENCE,

@@ -77,6 +77,7 @@ def make_lm(choice: ModelChoice) -> dspy.LM:
         cache=False,
         num_retries=0,
         max_tokens=choice.max_tokens,
+        temperature=choice.temperature,
     )
 
 

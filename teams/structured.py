@@ -28,6 +28,10 @@ class SchemaAdapter(dspy.JSONAdapter):
         answer: list[dict[str, Any]] = await super().acall(lm, kwargs_of_lm, *args, **kwargs)
         return answer
 
+    def format_field_structure(self, signature: type[dspy.Signature]) -> str:
+        """See `dspy.Adapter`. The schema forces the form; DSPy's template of it would only be copied by a small model."""
+        return f"Answer with one JSON object that has the fields {', '.join(signature.output_fields)}."
+
     def _constrained(self, lm_kwargs: dict[str, Any], args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
         signature = kwargs["signature"] if "signature" in kwargs else args[0]
         schema = answer_schema(signature, *self._longest)

@@ -47,8 +47,8 @@ class ModelChoice:
     `model` is what people see and, without `api_base`, how DSPy routes it (`provider/name`). With `api_base` it is
     asked for as `served_as` on that OpenAI-compatible server. `answer_format="json_schema"` constrains answers by a
     schema whose strings have at most `longest_string` characters and whose lists at most `longest_list` items.
-    `streamed` takes the answer as a stream, for servers that notice only then that a caller has gone. `timeout` is
-    seconds per try.
+    `temperature` None is the server's own. `streamed` takes the answer as a stream, for servers that notice only then
+    that a caller has gone. `timeout` is seconds per try.
     """
 
     model: str
@@ -59,6 +59,7 @@ class ModelChoice:
     longest_string: int = 4_000
     longest_list: int = 8
     max_tokens: int | None = None
+    temperature: float | None = None
     streamed: bool = False
     max_parallel_requests: int = 2000
     timeout: float = 120.0

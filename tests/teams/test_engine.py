@@ -270,7 +270,8 @@ async def test_other_providers_speak_their_own_wire_format(llmock: pytest_plugin
 
 async def test_a_name_that_no_provider_has_is_called_unknown():
     lm = make_lm(ModelChoice("nosuch/thing"))
-    result = await ExpertPanel(lm, spec=SPEC).acall(topic="x")
+    patient = SPEC.stretched(20)  # litellm, which is asked last, takes seconds to import
+    result = await ExpertPanel(lm, spec=patient).acall(topic="x")
     assert {failed["error"] for failed in result.failed} == {"the provider does not know the model (404)"}
 
 

@@ -72,6 +72,14 @@ def test_a_field_may_be_called_like_a_word_of_the_schema_language():
     assert set(schema["$defs"]["Card"]["properties"]) == {"title", "description"}
 
 
+def test_a_constrained_prompt_holds_no_template_that_a_small_model_could_copy():
+    inputs = dict.fromkeys(ExpertSignature.input_fields, "given")
+    system, _ = SchemaAdapter(300, 4).format(ExpertSignature, demos=[], inputs=inputs)
+    assert "fields headline, analysis, key_points, recommendation, confidence" in system["content"]
+    assert "{headline}" not in system["content"]
+    assert "[[ ##" not in system["content"]
+
+
 def test_the_adapter_follows_the_server():
     chat = make_lm(ModelChoice("openai/x", None, "http://127.0.0.1:9/v1"))
     constrained = make_lm(ModelChoice("openai/x", None, "http://127.0.0.1:9/v1", answer_format="json_schema"))

@@ -29,7 +29,7 @@ class SchemaAdapter(dspy.JSONAdapter):
         return answer
 
     def format_field_structure(self, signature: type[dspy.Signature]) -> str:
-        """See `dspy.Adapter`. The schema forces the form; DSPy's template of it would only be copied by a small model."""
+        """See `dspy.Adapter`. The schema forces the form; a template of it would only be copied by a small model."""
         return f"Answer with one JSON object that has the fields {', '.join(signature.output_fields)}."
 
     def _constrained(self, lm_kwargs: dict[str, Any], args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

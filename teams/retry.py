@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -102,6 +102,13 @@ def _delay(limits: CallLimits, attempts: int, fault: Fault) -> float:
     return backoff if fault.retry_after is None else fault.retry_after + min(backoff, 1.0)
 
 
+def _without_time(fault: Fault, left: float) -> Fault:
+    if fault.retry_after is None:
+        return fault
+    wait = f"; it asks to wait {fault.retry_after:.0f} s and {max(left, 0):.0f} s were left"
+    return replace(fault, sentence=fault.sentence + wait)
+
+
 async def call_with_retry(module: Callable_, name: str, /, *, limits: CallLimits | None = None, **inputs: Any) -> Any:
     """What `module.acall(**inputs)` gives, tried again after transient errors until it answers or `limits` are used up.
 
@@ -133,6 +140,7 @@ class _Call:
     def __init__(self, name: str, limits: CallLimits) -> None:
         self.name, self.limits = name, limits
         self.attempts = 0
+        self.waiting_after: Fault | None = None
         self.started = asyncio.get_running_loop().time()
 
     def failed(self, fault: Fault) -> CallFailed:
@@ -145,8 +153,9 @@ class _Call:
             async with asyncio.timeout(self.limits.seconds) as deadline:
                 return await self._tries(module, inputs, deadline)
         except TimeoutError as error:
-            fault = Fault(FailureKind.TIMED_OUT, f"timed out after {self.limits.seconds:g} s", transient=True)
-            raise self.failed(fault) from error
+            # Out of time between two tries: then the reason is what the last one met, not the clock.
+            timed_out = Fault(FailureKind.TIMED_OUT, f"timed out after {self.limits.seconds:g} s", transient=True)
+            raise self.failed(self.waiting_after or timed_out) from error
 
     async def _tries(self, module: Callable_, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
         while True:
@@ -167,6 +176,7 @@ class _Call:
         delay = _delay(self.limits, self.attempts, fault)
         left = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
         if delay >= left:
-            wait = f"; it asks to wait {delay:.0f} s and {max(left, 0):.0f} s were left"
-            raise self.failed(Fault(fault.kind, fault.sentence + wait, fault.transient)) from error
+            raise self.failed(_without_time(fault, left)) from error
+        self.waiting_after = fault
         await self.limits.sleep(delay)
+        self.waiting_after = None

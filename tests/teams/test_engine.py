@@ -23,9 +23,9 @@ SPEC = PanelSpec(
     "Test panel",
     "for tests",
     tuple(Perspective(key, key.title(), f"Judge as {key}.") for key in KEYS),
-    expert_seconds=4.0,
-    run_seconds=20.0,
-    synthesis_seconds=5.0,
+    expert_seconds=15.0,
+    run_seconds=60.0,
+    synthesis_seconds=15.0,
 )
 KEY = "sk-CANARY-of-our-own"
 
@@ -83,7 +83,7 @@ async def test_a_whole_panel_answers_over_http_with_our_key_and_one_connection_p
 async def test_fault_24_each_fault_of_a_server_costs_one_expert_and_says_why(lms, handler, kind, calls):
     async with model_server() as server:
         server.faults["contrarian"] = handler
-        spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=2.0 if handler is not hang else 0.3)
+        spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=10.0 if handler is not hang else 0.5)
         events = await run(ExpertPanel(lms(server.base), lms(server.base), spec=spec))
         answered = server.calls["contrarian"]
 

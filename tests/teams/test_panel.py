@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import dspy
 import pytest
@@ -29,10 +30,11 @@ SPEC = PanelSpec(
     "Test panel",
     "for tests",
     tuple(Perspective(key, key.title(), f"Judge as {key}.") for key in KEYS),
-    expert_seconds=0.5,
-    run_seconds=2.0,
-    synthesis_seconds=1.0,
+    expert_seconds=10.0,
+    run_seconds=30.0,
+    synthesis_seconds=10.0,
 )
+HURRIED = replace(SPEC, expert_seconds=0.5)
 TOPIC = PanelInputs("Should our bakery open on Sundays?")
 
 
@@ -112,7 +114,7 @@ TEXTS = {
 
 @pytest.mark.parametrize(("name", "fault"), [*FAULTS.items(), *TEXTS.items(), ("timed_out_hung", hang)])
 async def test_fault_24_one_expert_of_six_fails_and_five_are_heard(name, fault):
-    events = await told(panel(script(contrarian=fault)))
+    events = await told(panel(script(contrarian=fault), spec=HURRIED if fault is hang else SPEC))
 
     (failed,) = of(ExpertFailed, events)
     assert failed.perspective == "contrarian"
@@ -180,7 +182,7 @@ async def test_fault_36_an_answer_is_not_late_for_a_synthesis_that_was_never_beg
 
     refused = LM15.AuthError("no", status=401)
     special = dict.fromkeys(KEYS[2:], refused) | {"economist": slow}
-    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=5, run_seconds=5, synthesis_seconds=4.9)
+    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=10, run_seconds=11, synthesis_seconds=10)
     events = []
     async with panel(script(**special), spec=spec).run(TOPIC) as stream:
         async for event in stream:
@@ -246,7 +248,7 @@ async def test_fault_30_when_the_key_is_revoked_everyone_fails_with_one_try_each
 
 async def test_fault_33_a_hung_expert_is_given_up_at_its_deadline():
     lm = scripted_lm(script(contrarian=hang))
-    events = await told(ExpertPanel(lm, scripted_lm(script(), "scripted/pro"), spec=SPEC))
+    events = await told(ExpertPanel(lm, scripted_lm(script(), "scripted/pro"), spec=HURRIED))
 
     (failed,) = of(ExpertFailed, events)
     assert failed.failure.sentence == "timed out after 0.5 s"
@@ -265,12 +267,12 @@ async def test_fault_33_a_retry_after_beyond_the_deadline_is_not_waited_for():
 
 
 async def test_fault_33_the_synthesis_begins_when_only_its_reserve_is_left():
-    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=5, run_seconds=0.6, synthesis_seconds=0.4)
+    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=5, run_seconds=1.4, synthesis_seconds=0.4)
     events = await told(panel(script(contrarian=hang), spec=spec))
 
     assert len(of(SynthesisWritten, events)) == 1
     assert events[-1].missing == ("contrarian",)
-    assert events[-1].seconds < 1.5
+    assert 1.0 < events[-1].seconds < 4.0
 
 
 async def test_fault_34_identical_experts_are_asked_one_by_one():
@@ -307,7 +309,7 @@ async def test_fault_36_an_answer_after_the_synthesis_began_is_told_as_late():
         written.set()
         return synthesis_reply("without the customer")
 
-    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=5, run_seconds=5, synthesis_seconds=4.9)
+    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=10, run_seconds=11, synthesis_seconds=10)
     events = await told(panel(script(customer=late), script(synthesis=synthesise), spec=spec))
 
     late_answers = [event.perspective for event in of(ExpertAnswered, events) if event.late]

@@ -123,6 +123,18 @@ async def test_the_deadline_bounds_all_tries_together():
     assert caught.value.failure.attempts == 1
 
 
+async def test_out_of_time_between_two_tries_the_reason_is_what_the_last_one_met():
+    async def forever(_: float) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(CallFailed) as caught:
+        await call_with_retry(
+            Flaky(server_error()), "x", limits=CallLimits(seconds=0.6, draw=lambda: 0.1, sleep=forever)
+        )
+    failure = caught.value.failure
+    assert (failure.kind, failure.sentence) == ("unavailable", "the model's server failed (500)")
+
+
 async def test_cancellation_passes_through():
     class Hangs:
         async def acall(self, **_):

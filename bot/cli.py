@@ -1,19 +1,38 @@
 """The command line: words to verbs. Imports nothing heavy until a verb needs it, so that --help answers at once."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C where there was no run to end in good order, as shells report it (128 + SIGINT)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give the process's exit code: 0 done, 1 a check or a fetch failed, 2 usage, 3 no expert
     answered, 130 interrupted, 141 nobody reads the output."""
+    _open_closed_streams()
     args = _parser().parse_args(argv)
     if args.verb is None:
         args.verb = "chat"
-    from bot import verbs
+    try:
+        from bot import verbs
 
-    return verbs.run(args)
+        return verbs.run(args)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _open_closed_streams() -> None:
+    """Give the process what it was started without, so that nothing below has to ask; odd text is shown escaped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the life of the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
     panel = verbs.add_parser("panel", help="ask a panel once", description="Ask a panel of experts once.")
-    panel.add_argument("topic", help="what is asked, in quotes")
+    panel.add_argument("topic", nargs="?", default="", help="what is asked, in quotes; before --docs")
     panel.add_argument("--panel", metavar="NAME", help="which panel (see 'panelist panels'); default: decision")
     _documents(panel)
     panel.add_argument("--profile", metavar="FILE", help="a file on who is asking: organisation, brand, product")
@@ -33,12 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     panel.add_argument("--json", action="store_true", help="print one event a line as JSON, and nothing else")
 
     research = verbs.add_parser("research", help="answer a question from documents", description="Search and answer.")
-    research.add_argument("topic", metavar="question", help="what is asked, in quotes")
+    research.add_argument(
+        "topic", metavar="question", nargs="?", default="", help="what is asked, in quotes; before --docs"
+    )
     _documents(research)
     research.add_argument("--json", action="store_true", help="print one event a line as JSON, and nothing else")
 
     verbs.add_parser("panels", help="list the panels")
-    verbs.add_parser("serve", help="start the chat front ends that are set up")
+    serve = verbs.add_parser("serve", help="start the chat front ends that are set up")
+    serve.add_argument("--front-end", metavar="folder:DIR", help="serve this folder instead (see docs/folder.md)")
     verbs.add_parser("doctor", help="check settings, models and the data folder")
     model = verbs.add_parser("model", help="the built-in model")
     model.add_argument("action", choices=["fetch"], help="fetch its weights (93 MB) ahead of the first use")

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from adapters.safety import one_line
 from bot import compose
 from bot.download import showing_download
 from bot.settings import BadSettings, Settings
 from teams.catalog import Catalog
-from teams.tiers import ModelChoice
+from teams.tiers import KEY_BY_PROVIDER, ModelChoice
 
 PING_SECONDS = 60.0
 """How long one tiny call may take; the built-in model needs a few seconds to load."""
@@ -51,7 +52,7 @@ def missing_front_ends(settings: Settings) -> tuple[str, ...]:
 
 
 def _say(fine: bool, what: str, sentence: str) -> bool:
-    sys.stdout.write(f"{'ok   ' if fine else 'FAULT'} {what}: {sentence}\n")
+    sys.stdout.write(f"{'ok   ' if fine else 'FAULT'} {one_line(what)}: {one_line(sentence)}\n")
     return fine
 
 
@@ -110,6 +111,5 @@ def _remedy(tier: str, choice: ModelChoice) -> str:
     name = tier.upper()
     if choice.api_base is not None:
         return f"check {name}_API_BASE, {name}_MODEL and, if the server wants one, {name}_API_KEY"
-    keys = {"gemini": "GOOGLE_API_KEY", "openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
-    key = keys.get(choice.model.partition("/")[0], "the provider's key")
-    return f"check {name}_MODEL and {key}"
+    key = KEY_BY_PROVIDER.get(choice.model.partition("/")[0], "the provider's key")
+    return f"check {name}_MODEL and {key.upper() if key.endswith('_api_key') else key}"

@@ -25,7 +25,8 @@ class UnreadableDocument(ValueError):
 
 def read_documents(paths: Sequence[Path]) -> tuple[Source, ...]:
     """The files' texts under their names. Raises `UnreadableDocument` for the first that cannot be used."""
-    sources = tuple(Source(path.name, read_text(path)) for path in paths)
+    names = _names(paths)
+    sources = tuple(Source(name, read_text(path)) for name, path in zip(names, paths, strict=True))
     total = sum(len(source.text) for source in sources)
     if total > LARGEST_TOTAL:
         raise UnreadableDocument(
@@ -57,10 +58,11 @@ def read_text(path: Path) -> str:
     return text
 
 
-def quoted(sources: Sequence[Source]) -> str:
-    """The documents as an expert sees them: every line marked as quoted, so that no text in one can pass for ours."""
-    return "\n\n".join(f"Document {source.name!r}:\n" + _quoted_lines(source.text) for source in sources)
-
-
-def _quoted_lines(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.splitlines())
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A name for each path that is text and is no other's: a citation has to lead to one document."""
+    names: list[str] = []
+    for path in paths:
+        plain = path.name.encode("utf-8", "replace").decode()
+        taken = sum(name == plain or name.startswith(f"{plain} (") for name in names)
+        names.append(f"{plain} ({taken + 1})" if taken else plain)
+    return names

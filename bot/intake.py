@@ -5,7 +5,7 @@ from typing import assert_never
 
 import structlog
 
-from adapters.port import Doc, FrontEnd, Invocation, Place, Receipt, ThreadRef
+from adapters.port import Doc, FrontEnd, Invocation, Place, Receipt, SendError, ThreadRef
 from bot import render
 from bot.commands import Ask, Command, Help, Panels, Research, Retry, Settings, Stop, parse
 from bot.courier import Courier
@@ -16,8 +16,20 @@ from teams.model import TOPIC_LIMIT, Source
 log = structlog.get_logger()
 
 
+REMEMBERED = 1_000
+"""How many gestures are remembered, so that one delivered again is not run again."""
+
+
 class Unaskable(ValueError):
     """A command cannot be carried out. The message is one sentence for the asker."""
+
+
+class NotOpened(Unaskable):
+    """No thread could be opened for a run; `error` is what the platform said."""
+
+    def __init__(self, error: SendError) -> None:
+        super().__init__(render.not_opened(error))
+        self.error = error
 
 
 def topic_of(text: str, what: str = "topic") -> str:
@@ -39,12 +51,15 @@ def brief_for(command: Ask | Research, catalog: Catalog, sources: tuple[Source, 
     """What a command asks for. Raises `Unaskable`, with nothing begun."""
     match command:
         case Research():
-            return Brief("research", topic_of(command.question, "question"), sources=sources)
+            question = topic_of(command.question, "question")
+            if not sources:
+                raise Unaskable("there are no documents to search; in a shell: panelist research … --docs FILE")
+            return Brief("research", question, sources=sources)
         case Ask():
             try:
                 panel = catalog.get(command.panel or catalog.default)
             except UnknownPanel as error:
-                raise Unaskable(str(error)) from error
+                raise Unaskable("; ".join([str(error), *catalog.problems])) from error
             return Brief("panel", topic_of(command.topic), panel, sources)
         case _:
             assert_never(command)
@@ -59,7 +74,9 @@ class Intake:
         self._front, self._teams, self._catalog, self._group = front, teams, catalog, group
         self._status = status
         self._latest: dict[Place, tuple[LiveRun, Courier]] = {}
+        self._live: list[tuple[Place, LiveRun]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._begun: dict[str, LiveRun] = {}
 
     async def take(self, invocation: Invocation) -> None:
         """Carry out one invocation. It returns when the run has begun, not when it is over."""
@@ -97,24 +114,37 @@ class Intake:
 
     def stop_all(self) -> None:
         """Stop every run begun here."""
-        for run, _ in self._latest.values():
+        for _, run in self._live:
             run.stop.set()
 
     async def begin(self, brief: Brief, invocation: Invocation) -> LiveRun:
-        """Open the thread of a run and start it. Raises `Unaskable` where no thread can be opened."""
+        """Open the thread of a run and start it; a second delivery of one gesture gets the run of the first.
+
+        Raises `NotOpened` where no thread can be opened.
+        """
+        if (begun := self._begun.get(invocation.key)) is not None:
+            return begun
         asked = f"{brief.panel.title if brief.panel else 'Research'}: {brief.topic}"
-        run = LiveRun(invocation.key, brief)
+        run = self._begun[invocation.key] = LiveRun(invocation.key, brief)
+        if len(self._begun) > REMEMBERED:
+            del self._begun[next(iter(self._begun))]
         thread = await self._front.open_thread(invocation, render.root(asked, self._status), key=run.key("root"))
         if not isinstance(thread, ThreadRef):
-            raise Unaskable(render.not_opened(thread))
+            del self._begun[invocation.key]
+            raise NotOpened(thread)
         self._start(run, Courier(self._front, thread), invocation.place)
         return run
 
     def _start(self, run: LiveRun, courier: Courier, place: Place) -> None:
         self._latest[place] = (run, courier)
+        self._live.append((place, run))
         task = self._group.create_task(self._deliver(run, courier), name=f"run {run.run_id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._over(done, run))
+
+    def _over(self, task: asyncio.Task[None], run: LiveRun) -> None:
+        self._tasks.discard(task)
+        self._live = [(place, live) for place, live in self._live if live is not run]
 
     async def _deliver(self, run: LiveRun, courier: Courier) -> None:
         with structlog.contextvars.bound_contextvars(run=run.run_id, team=run.brief.team):
@@ -140,10 +170,10 @@ class Intake:
         self._start(run.continued(), courier, invocation.place)
 
     def _running(self, invocation: Invocation) -> LiveRun:
-        run, _ = self._latest.get(invocation.place, (None, None))
-        if run is None or not run.running:
+        here = [run for place, run in self._live if place == invocation.place and not run.stop.is_set()]
+        if not here:
             raise Unaskable("nothing is running here")
-        return run
+        return here[-1]
 
     async def _tell(self, invocation: Invocation, doc: Doc) -> Receipt:
         return await self._front.notify(invocation, doc)

@@ -37,8 +37,9 @@ def configure_logs(level: str, to: TextIO = sys.stderr) -> None:
 def one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Make every text of a log entry a single line without control characters, so that none can pass for another."""
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            event[key] = visible(value).replace("\n", "\\n").replace("\t", "\\t")
+        if isinstance(value, str):
+            shown = visible(value)
+            event[key] = shown if key == "exception" else shown.replace("\n", "\\n").replace("\t", "\\t")
     return event
 
 

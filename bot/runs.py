@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from bot.documents import quoted
 from bot.progress import Progress
 from teams.events import RunEvent, Team
 from teams.model import PanelInputs, PanelSpec, Source
+from teams.quoting import quoted, quoted_lines
 from teams.steps import MemorySteps, Steps
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Brief:
     @property
     def inputs(self) -> PanelInputs:
         """What every expert is given."""
-        return PanelInputs(self.topic, quoted(self.sources), self.profile, self.pillars)
+        return PanelInputs(self.topic, quoted(self.sources), quoted_lines(self.profile), self.pillars)
 
 
 class Teams(Protocol):
@@ -115,4 +115,4 @@ class LiveRun:
 
 
 def _succeeded(key: str, recorded: str) -> bool:
-    return not key.startswith("synthesis") and not recorded.startswith('{"failure"')
+    return not key.startswith(("synthesis", "heard")) and not recorded.startswith('{"failure"')

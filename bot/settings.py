@@ -67,7 +67,10 @@ def _read(kind: type[S], faults: list[str]) -> S | None:
 
 def _each(error: ValidationError) -> list[tuple[str, str]]:
     # The value itself is left out: it may be a key that was put into the wrong variable.
-    return [(str(item["loc"][0]).upper(), item["msg"]) for item in error.errors(include_input=False, include_url=False)]
+    return [
+        (str(item["loc"][0]).upper(), item["msg"].removeprefix("Value error, "))
+        for item in error.errors(include_input=False, include_url=False)
+    ]
 
 
 def _fault(name: str, why: str) -> str:

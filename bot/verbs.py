@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from adapters.port import Invocation, Place
+from adapters.port import FrontEnd, Gone, Invocation, Place
+from adapters.safety import one_line
 from adapters.terminal import TerminalFrontEnd
 from bot import compose, doctor
 from bot.commands import Ask, Research
 from bot.documents import UnreadableDocument, read_documents, read_text
 from bot.download import showing_download
-from bot.intake import Intake, Unaskable, brief_for
+from bot.intake import Intake, NotOpened, Unaskable, brief_for, topic_of
 from bot.log import configure_logs
 from bot.runs import Brief, LiveRun, ModelTeams
 from bot.settings import BadSettings, Settings, load_settings
@@ -48,17 +49,36 @@ def run(args: argparse.Namespace) -> int:
     configure_logs(settings.bot.panelist_log or ("warning" if args.verb == "serve" else "error"))
     try:
         return _verb(args, settings)
-    except (Unaskable, UnreadableDocument) as error:
-        return _complain(str(error))
-    except compose.NoModel as error:
-        _complain(str(error))
-        return NOBODY_ANSWERED
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The interpreter would complain again when it flushes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+    except Exception as error:
+        code = _outcome(_sole(error))
+        if code is None:
+            raise
+        return code
+
+
+def _outcome(error: BaseException) -> int | None:
+    """What an expected end says and exits with; None for a bug."""
+    match error:
+        case NotOpened() if isinstance(error.error, Gone):
+            return READER_GONE
+        case Unaskable() | UnreadableDocument():
+            return _complain(str(error))
+        case compose.NoModel():
+            _complain(str(error))
+            return NOBODY_ANSWERED
+        case BrokenPipeError():
+            # The interpreter would complain again when it flushes stdout at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return READER_GONE
+        case _:
+            return None
+
+
+def _sole(error: BaseException) -> BaseException:
+    """The one exception that a group was made around; a task group wraps whatever leaves it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _verb(args: argparse.Namespace, settings: Settings) -> int:
@@ -66,13 +86,14 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
     match args.verb:
         case "panel" | "research":
             brief = _brief(args, catalog)
+            _complain(*catalog.problems)
             return asyncio.run(_events(brief, settings) if args.json else _board(brief, settings, catalog))
         case "chat":
             return asyncio.run(_chat(settings, catalog))
         case "panels":
             return _panels(catalog)
         case "serve":
-            return _serve(settings)
+            return _serve(args.front_end, settings, catalog)
         case "doctor":
             return asyncio.run(doctor.examine(settings, catalog))
         case _:
@@ -81,7 +102,7 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
 
 def _complain(*sentences: str) -> int:
     for sentence in sentences:
-        sys.stderr.write(f"panelist: {sentence}\n")
+        sys.stderr.write(f"panelist: {one_line(sentence)}\n")
     return USAGE
 
 
@@ -91,7 +112,8 @@ def _brief(args: argparse.Namespace, catalog: Catalog) -> Brief:
         return brief_for(Research(args.topic), catalog, sources)
     brief = brief_for(Ask(args.topic, args.panel), catalog, sources)
     profile = read_text(Path(args.profile)) if args.profile else ""
-    return Brief(brief.team, brief.topic, brief.panel, brief.sources, profile, args.pillars)
+    pillars = topic_of(args.pillars, "pillars") if args.pillars else ""
+    return Brief(brief.team, brief.topic, brief.panel, brief.sources, profile, pillars)
 
 
 async def _events(brief: Brief, settings: Settings) -> int:
@@ -109,7 +131,7 @@ async def _events(brief: Brief, settings: Settings) -> int:
 
 async def _board(brief: Brief, settings: Settings, catalog: Catalog) -> int:
     """The run on a live board, its posts above."""
-    async with _terminal(settings, catalog) as (_, intake):
+    async with _answering(_terminal(settings), settings, catalog) as intake:
         run = await intake.begin(brief, Invocation(HERE, _user(), brief.topic, uuid.uuid4().hex, "terminal"))
         with _stopping_on_interrupt(run.stop):
             await intake.settled()
@@ -118,7 +140,8 @@ async def _board(brief: Brief, settings: Settings, catalog: Catalog) -> int:
 
 async def _chat(settings: Settings, catalog: Catalog) -> int:
     """A conversation. When its input ends, piped runs go on to their end; those of a person who leaves are stopped."""
-    async with _terminal(settings, catalog) as (front, intake):
+    front = _terminal(settings)
+    async with _answering(front, settings, catalog) as intake:
         await front.serve(intake.take)
         if sys.stdin.isatty():
             intake.stop_all()
@@ -126,15 +149,37 @@ async def _chat(settings: Settings, catalog: Catalog) -> int:
     return 0
 
 
+async def _serve_folder(folder: Path, settings: Settings, catalog: Catalog) -> int:
+    """Serve a folder until SIGTERM or Ctrl-C; the runs under way are then stopped and told so."""
+    # Needs a POSIX file system, and so must not be asked of whoever only opens a terminal.
+    from adapters.folder import FolderFrontEnd
+
+    front = FolderFrontEnd(folder)
+    async with _answering(front, settings, catalog) as intake:
+        serving = asyncio.create_task(front.serve(intake.take))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, serving.cancel)
+        sys.stderr.write(f"panelist: serving {folder}; commands go into {folder / 'in'}\n")
+        await asyncio.wait([serving])
+        intake.stop_all()
+        await intake.settled()
+        if not serving.cancelled():
+            serving.result()
+    return 0
+
+
+def _terminal(settings: Settings) -> TerminalFrontEnd:
+    return TerminalFrontEnd(files=settings.bot.panelist_home / "answers")
+
+
 @asynccontextmanager
-async def _terminal(settings: Settings, catalog: Catalog) -> AsyncIterator[tuple[TerminalFrontEnd, Intake]]:
-    home = settings.bot.panelist_home
+async def _answering(front: FrontEnd, settings: Settings, catalog: Catalog) -> AsyncIterator[Intake]:
+    """An intake for `front`, with models that are ready; the front end is closed when the block ends."""
     with showing_download() as downloading:
         async with compose.models_ready(compose.Wanted(settings, downloading)) as models, asyncio.TaskGroup() as group:
-            front = TerminalFrontEnd(files=home / "answers")
-            intake = Intake(front, ModelTeams(models.patience), catalog, group, compose.status_lines(models))
             try:
-                yield front, intake
+                yield Intake(front, ModelTeams(models.patience), catalog, group, compose.status_lines(models))
             finally:
                 await front.close()
 
@@ -167,12 +212,18 @@ def _stopping_on_interrupt(stop: asyncio.Event) -> Iterator[None]:
 
 def _panels(catalog: Catalog) -> int:
     for panel in catalog:
-        sys.stdout.write(f"{panel.name:<14}{panel.description}\n")
-        sys.stdout.write(f"{'':<14}{', '.join(seat.title for seat in panel.perspectives)}\n")
+        sys.stdout.write(f"{one_line(panel.name):<14}{one_line(panel.description)}\n")
+        titles = ", ".join(seat.title for seat in panel.perspectives)
+        sys.stdout.write(f"{'':<14}{one_line(titles)}\n")
     return _complain(*catalog.problems) if catalog.problems else 0
 
 
-def _serve(settings: Settings) -> int:
+def _serve(front_end: str | None, settings: Settings, catalog: Catalog) -> int:
+    if front_end is not None:
+        kind, _, folder = front_end.partition(":")
+        if kind != "folder" or not folder:
+            return _complain(f"--front-end {front_end} is none; write folder:DIR, as in folder:./panelist")
+        return asyncio.run(_serve_folder(Path(folder), settings, catalog))
     missing = doctor.missing_front_ends(settings)
     return _complain(*missing, "no chat front end is built into this version yet: use 'panelist' in a terminal")
 

@@ -16,9 +16,14 @@ def answer_fields(prediction: Any) -> Json:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+        return _plain(value.model_dump())
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):
+        # Half a surrogate pair, which JSON can spell, is no text: it could be neither sent on nor written anywhere.
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -41,8 +46,7 @@ def expert_result(perspective: str, recorded: Json) -> ExpertResult:
 
 
 def _text(value: Any) -> str:
-    # Half a surrogate pair, which JSON can spell, is no text: it could be neither sent on nor written anywhere.
-    return str(value).encode("utf-8", "replace").decode().strip() if value is not None else ""
+    return str(_plain(str(value))).strip() if value is not None else ""
 
 
 def _headline(text: str) -> tuple[str, str]:

@@ -9,13 +9,17 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
 import aiohttp
 from dspy import lm15
 from dspy.utils.exceptions import LMError
 
+from teams.retry import mark_queued
 from teams.tiers import ModelChoice
 
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -37,6 +41,35 @@ class AnswerRefused(LMError):
     default_code = "refused"
 
 
+class ServerRedirects(LMError):
+    """The server sends callers elsewhere; they are not taken there, for their key would go along."""
+
+    default_code = "redirects"
+
+
+def _too_large() -> lm15.CollectionLimitError:
+    return lm15.CollectionLimitError(f"the response is over {LARGEST_ANSWER:,} bytes", limit="bytes")
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for `url`; never one for this machine, whose prompts stay on it.
+
+    aiohttp's own `trust_env` would also take a login out of netrc and send it to the model's provider.
+    """
+    target = urlsplit(url)
+    host = target.hostname or ""
+    if host == "localhost" or _is_loopback(host) or proxy_bypass(host):
+        return None
+    return getproxies().get(target.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class _Reply:
     """An aiohttp response in the shape that lm15's provider adapters read."""
 
@@ -53,11 +86,15 @@ class _Reply:
         async for chunk in self._reply.content.iter_any():
             body.extend(chunk)
             if len(body) > LARGEST_ANSWER:
-                raise lm15.CollectionLimitError(f"the response is over {LARGEST_ANSWER:,} bytes", limit="bytes")
+                raise _too_large()
         return bytes(body)
 
     async def aiter_lines(self) -> AsyncIterator[bytes]:
+        taken = 0
         async for line in self._reply.content:
+            taken += len(line)
+            if taken > LARGEST_ANSWER:
+                raise _too_large()
             yield line
 
 
@@ -67,13 +104,15 @@ class AiohttpTransport:
     def __init__(self) -> None:
         # Opened by the first call: a model without a key never makes one.
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     def _opened(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise lm15.TransportError("the connections were closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-                trust_env=True,
             )
         return self._session
 
@@ -87,17 +126,17 @@ class AiohttpTransport:
                 headers=request.headers,
                 data=request.body,
                 allow_redirects=False,  # a redirect would carry the key to another host
+                proxy=proxy_for(request.url),
             ) as reply:
                 if 300 <= reply.status < 400:
-                    raise lm15.ConfigurationError(
-                        f"the server redirects ({reply.status}); set the API base it points to"
-                    )
+                    raise ServerRedirects("the server redirects", status=reply.status)
                 yield _Reply(reply)
         except (aiohttp.ClientError, OSError) as error:
             raise lm15.TransportError(type(error).__name__) from error
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; calls from now on fail."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
@@ -144,7 +183,9 @@ class PooledEngine:
         Raises lm15 errors, and `AnswerCutOff` or `AnswerRefused` for an answer that is none.
         """
         pool = self._pool()
+        mark_queued(True)
         async with pool.slots:
+            mark_queued(False)
             try:
                 async with asyncio.timeout(self.choice.timeout):
                     response = await self._asked(pool, replace(request, model=pool.wire_model))
@@ -166,6 +207,9 @@ class PooledEngine:
 
     def _pool(self) -> _Pool:
         loop = asyncio.get_running_loop()
+        # A session refers to its loop, so a pool whose loop ended without aclose would stay for ever.
+        for ended in [other for other in self._pools if other.is_closed()]:
+            del self._pools[ended]
         pool = self._pools.get(loop)
         if pool is None:
             transport = AiohttpTransport()

@@ -10,12 +10,16 @@ from teams.model import FailureKind
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What one failed try was. `retry_after` is the provider's wish in seconds; the sentence quotes no foreign text."""
+    """What one failed try was. `retry_after` is the provider's wish in seconds; the sentence quotes no foreign text.
+
+    `unforeseen` says that this may be a bug: it is logged with where it happened.
+    """
 
     kind: FailureKind
     sentence: str
     transient: bool = False
     retry_after: float | None = None
+    unforeseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,14 @@ TRANSLATIONS: dict[str, tuple[FailureKind, str, bool]] = {
     "LMError": (FailureKind.UNAVAILABLE, _UNEXPECTED, False),
     "DSPyError": (FailureKind.UNAVAILABLE, _UNEXPECTED, False),
     "AdapterParseError": (FailureKind.UNREADABLE, "the answer was not in the form that was asked for", False),
-    # Ours: the engine raises the first two, `call_with_retry` the third.
+    # Ours: the engine raises the first three, `call_with_retry` the last.
     "AnswerCutOff": (FailureKind.CUT_OFF, "the answer broke off at the model's length limit", False),
     "AnswerRefused": (FailureKind.REFUSED, "the model declined to answer", False),
+    "ServerRedirects": (
+        FailureKind.REFUSED,
+        "the model's server sends callers elsewhere; set its API base to where it points",
+        False,
+    ),
     "CircuitOpen": (
         FailureKind.UNAVAILABLE,
         "the model failed several calls in a row and is left alone for now",
@@ -93,7 +102,9 @@ TRANSLATIONS: dict[str, tuple[FailureKind, str, bool]] = {
     ),
 }
 
-NO_SUCH_MODEL = "the provider does not know the model; check the model's name"
+NO_SUCH_MODEL = (
+    "the provider does not know the model; check its name, and that an API base is whole (often it ends in /v1)"
+)
 EMPTY_ANSWER = "the model answered with nothing"
 
 
@@ -101,7 +112,7 @@ def translate(error: Exception) -> Fault:
     """The fault behind an exception out of a module call. An exception nobody foresaw is unavailable, not transient."""
     name = next((cls.__name__ for cls in type(error).__mro__ if cls.__name__ in TRANSLATIONS), None)
     if name is None:
-        return Fault(FailureKind.UNAVAILABLE, f"{_UNEXPECTED} ({type(error).__name__})")
+        return Fault(FailureKind.UNAVAILABLE, f"{_UNEXPECTED} ({type(error).__name__})", unforeseen=True)
     kind, sentence, transient = TRANSLATIONS[name]
     status = getattr(error, "status", None)
     if name == "LMInvalidRequestError" and status == 404:
@@ -117,4 +128,5 @@ def translate(error: Exception) -> Fault:
     if isinstance(status, int):
         sentence = f"{sentence} ({status})"
     retry_after = getattr(error, "retry_after", None)
-    return Fault(kind, sentence, transient, float(retry_after) if isinstance(retry_after, int | float) else None)
+    wish = float(retry_after) if isinstance(retry_after, int | float) else None
+    return Fault(kind, sentence, transient, wish, unforeseen=TRANSLATIONS[name][1] is _UNEXPECTED)

@@ -9,7 +9,7 @@ import dspy
 
 from teams.failures import CallFailed, CallFailure
 from teams.lms import adapter_for
-from teams.retry import CallLimits, call_with_retry
+from teams.retry import CallLimits, call_with_retry, lm_of
 from teams.signatures import AnalysisSignature
 
 T = TypeVar("T")
@@ -27,10 +27,13 @@ class Settling:
     def __init__(self, tasks: list[asyncio.Task[None]]) -> None:
         self._tasks = tasks
 
-    async def within(self, seconds: float | None) -> None:
-        """Wait until all jobs are done, at most `seconds`. The rest go on until the block of `fan_out` ends."""
+    async def within(self, seconds: float, enough: Callable[[], bool]) -> None:
+        """Wait until all jobs are done, at most `seconds`, and on until there is `enough`. The rest go on until the
+        block of `fan_out` ends."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
+        while not enough() and (under_way := [task for task in self._tasks if not task.done()]):
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
 
 @asynccontextmanager
@@ -49,7 +52,7 @@ async def fan_out(jobs: Mapping[str, Job[T]], told: Callable[[str, T], None]) ->
 
 async def asked(module: Any, name: str, *, limits: CallLimits | None = None, **inputs: Any) -> Any:
     """What a module answers, with the adapter that its model needs; its failure as a `CallFailure` value."""
-    lm = inputs.get("lm") or next((found.lm for found in module.predictors() if found.lm is not None), None)
+    lm = lm_of(module, inputs)
     # History would keep everyone's prompts in memory; type warnings would print parts of them.
     with dspy.context(adapter=adapter_for(lm), disable_history=True, warn_on_type_mismatch=False):
         try:
@@ -71,8 +74,23 @@ async def until_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event | None
     finally:
         stopping.cancel()
         working.cancel()
-        await asyncio.wait({working, stopping})
+        await _ended(working, stopping)
+    if not working.cancelled():
+        # It ended by itself after all, perhaps by a bug on its way out, which must not be lost.
+        return working.result()
     raise Stopped
+
+
+async def _ended(*tasks: "asyncio.Future[Any]") -> None:
+    """Wait until all tasks have ended, however often the waiting itself is cancelled."""
+    cancelled: asyncio.CancelledError | None = None
+    while under_way := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(under_way)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 class Stream(Generic[T]):
@@ -106,7 +124,7 @@ async def stream(conduct: Callable[[Callable[[T], None]], Coroutine[Any, Any, No
         yield Stream(queue, task)
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        await _ended(task)
 
 
 class FanOutTeam(dspy.Module):

@@ -138,7 +138,7 @@ class PanelRun(Run):
 
     async def work(self) -> None:
         """Ask everyone; the synthesis begins when all have settled, or when only its reserve of time is left."""
-        self.steps.plan([f"expert:{key}" for key in self.seats] + ["synthesis", "synthesis:stand-in"])
+        self.steps.plan([*(f"expert:{key}" for key in self.seats), "heard", "synthesis", "synthesis:stand-in"])
         for key in self.seats:
             self.tell(ExpertStarted(self.now(), key))
         jobs: dict[str, Job[Json]] = {seat.key: self._job(seat) for seat in self.spec.perspectives}
@@ -146,16 +146,23 @@ class PanelRun(Run):
             await self._synthesise_in_time(experts)
 
     async def _synthesise_in_time(self, experts: Settling) -> None:
-        await experts.within(self.spec.run_seconds - self.spec.synthesis_seconds)
         if self.panel.pro_lm is None:
             return
-        answers = [self.results[key] for key in self.heard]
+        # Below the quorum there is nothing that the reserve could be used for: then the others are waited for.
+        patience = self.spec.run_seconds - self.spec.synthesis_seconds
+        await experts.within(patience, lambda: len(self.heard) >= self.spec.needed)
+        # Who was heard is recorded: a replay, to which all answers are there at once, must not decide otherwise.
+        recorded = await self.steps.step("heard", self._heard_so_far)
+        answers = [self.results[key] for key in recorded["heard"]]
         if len(answers) < self.spec.needed:
             count = f"{len(answers)} of {len(self.seats)} experts answered and {self.spec.needed} are needed"
             self.tell(SynthesisFailed(self.now(), None, f"no synthesis: {count}", 0))
             return
         self.late = True
         await self._synthesise(answers)
+
+    async def _heard_so_far(self) -> Json:
+        return {"heard": list(self.heard)}
 
     def _job(self, seat: Perspective) -> Job[Json]:
         return lambda: self.steps.step(f"expert:{seat.key}", self._ask, seat)
@@ -201,7 +208,8 @@ class PanelRun(Run):
 
     async def _synthesise(self, answers: list[ExpertResult]) -> None:
         left = max(self.spec.synthesis_seconds, self.spec.run_seconds - self.elapsed())
-        heard, missing = self.heard, self.missing
+        heard = tuple(answer.perspective for answer in answers)
+        missing = tuple(key for key in self.seats if key not in heard)
         attempts = [("synthesis", self._pro, left * SYNTHESIS_SHARE, False)]
         if not same_model(self._flash, self._pro):
             attempts.append(("synthesis:stand-in", self._flash, left * (1 - SYNTHESIS_SHARE), True))

@@ -24,6 +24,7 @@ from teams.fanout import Stream, asked, stream
 from teams.library import DocumentIndex
 from teams.model import ExpertFailure, FailureKind, Seat, Source
 from teams.panel import run_blocking
+from teams.quoting import quoted
 from teams.retry import CallLimits
 from teams.run import Run, run_to_end
 from teams.signatures import (
@@ -94,7 +95,7 @@ def search_tool(sources: Sequence[Source]) -> dspy.Tool:
         found = await asyncio.to_thread(index.search, query)
         if not found:
             return "Nothing was found." if index.names else "No documents were given, so there is nothing to search."
-        return "\n\n".join(f"[{passage.name}]\n{passage.text}" for passage in found)
+        return quoted(found)
 
     names = ", ".join(index.names) or "none"
     return dspy.Tool(search_documents, desc=f"Search the documents handed in ({names}) by words; gives passages.")

@@ -2,14 +2,17 @@
 
 import asyncio
 import random
-import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
 
+from teams.breaker import Breaker
 from teams.failures import CallFailed, CallFailure, CircuitOpen, Fault, translate
 from teams.model import FailureKind
 
@@ -41,60 +44,29 @@ class CallLimits:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class Breaker:
-    """Leaves a model alone after `threshold` calls in a row failed within `window` seconds; then lets one call probe.
-
-    It counts calls, not tries: a blip that retries outlast never opens it.
-    """
-
-    def __init__(
-        self,
-        threshold: int = 5,
-        window: float = 60.0,
-        rest: float = 30.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._threshold, self._window, self._rest, self._clock = threshold, window, rest, clock
-        self._failed_at: list[float] = []
-        self._open_until: float | None = None
-        self._probing = False
-
-    def admit(self) -> None:
-        """Let a call pass. Raises `CircuitOpen` while the model is left alone."""
-        if self._open_until is None:
-            return
-        wait = self._open_until - self._clock()
-        if wait > 0 or self._probing:
-            raise CircuitOpen(max(wait, 1.0))
-        self._probing = True
-
-    def record(self, failed: bool) -> None:
-        """Count what an admitted call came to."""
-        self._probing = False
-        if not failed:
-            self._failed_at.clear()
-            self._open_until = None
-            return
-        now = self._clock()
-        self._failed_at = [at for at in self._failed_at if now - at < self._window] + [now]
-        if len(self._failed_at) >= self._threshold or self._open_until is not None:
-            self._open_until = now + self._rest
-
-    def withdraw(self) -> None:
-        """An admitted call was cancelled: it says nothing about the model."""
-        self._probing = False
-
-
 _breakers: WeakKeyDictionary[Any, Breaker] = WeakKeyDictionary()
+
+
+def lm_of(module: Any, inputs: Mapping[str, Any]) -> Any:
+    """The model that `module` will ask with these inputs, or None when that is not known."""
+    predictors = module.predictors() if hasattr(module, "predictors") else []
+    return inputs.get("lm") or next((found.lm for found in predictors if found.lm is not None), None)
 
 
 def breaker_of(module: Any, inputs: Mapping[str, Any]) -> Breaker:
     """The breaker shared by all calls to the model that `module` will ask; a fresh one when that is not known."""
-    predictors = module.predictors() if hasattr(module, "predictors") else []
-    lm = inputs.get("lm") or next((found.lm for found in predictors if found.lm is not None), None)
-    if lm is None:
-        return Breaker()
-    return _breakers.setdefault(lm, Breaker())
+    lm = lm_of(module, inputs)
+    return Breaker() if lm is None else _breakers.setdefault(lm, Breaker())
+
+
+_call: ContextVar["_Call | None"] = ContextVar("call", default=None)
+
+
+def mark_queued(queued: bool) -> None:
+    """Say whether the call under way waits in our own queue: that time is not the model's. Engines call this."""
+    call = _call.get()
+    if call is not None:
+        call.mark_queued(queued)
 
 
 def _delay(limits: CallLimits, attempts: int, fault: Fault) -> float:
@@ -115,23 +87,12 @@ async def call_with_retry(module: Callable_, name: str, /, *, limits: CallLimits
     A provider's Retry-After is honoured when it fits into the time left; when it does not, the call fails at once.
     Raises `CallFailed`, chained to the last error. Cancellation passes through and is never retried.
     """
-    limits = limits or CallLimits()
-    breaker = breaker_of(module, inputs)
-    call = _Call(name, limits)
+    call = _Call(name, limits or CallLimits())
+    token = _call.set(call)
     try:
-        breaker.admit()
-    except CircuitOpen as error:
-        raise call.failed(translate(error)) from error
-    try:
-        answer = await call.until_answered(module, inputs)
-    except CallFailed as failed:
-        breaker.record(failed=failed.transient)
-        raise
-    except BaseException:
-        breaker.withdraw()
-        raise
-    breaker.record(failed=False)
-    return answer
+        return await call.until_answered(module, inputs)
+    finally:
+        _call.reset(token)
 
 
 class _Call:
@@ -140,8 +101,20 @@ class _Call:
     def __init__(self, name: str, limits: CallLimits) -> None:
         self.name, self.limits = name, limits
         self.attempts = 0
+        self.queued_since: float | None = None
+        self.queued_seconds = 0.0
         self.waiting_after: Fault | None = None
         self.started = asyncio.get_running_loop().time()
+
+    def mark_queued(self, queued: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.queued_since is not None:
+            self.queued_seconds += now - self.queued_since
+        self.queued_since = now if queued else None
+
+    def _mostly_queued(self) -> bool:
+        self.mark_queued(self.queued_since is not None)
+        return self.queued_seconds > self.limits.seconds / 2
 
     def failed(self, fault: Fault) -> CallFailed:
         seconds = asyncio.get_running_loop().time() - self.started
@@ -151,11 +124,37 @@ class _Call:
     async def until_answered(self, module: Callable_, inputs: Mapping[str, Any]) -> Any:
         try:
             async with asyncio.timeout(self.limits.seconds) as deadline:
-                return await self._tries(module, inputs, deadline)
+                return await self._admitted(module, inputs, deadline)
         except TimeoutError as error:
-            # Out of time between two tries: then the reason is what the last one met, not the clock.
-            timed_out = Fault(FailureKind.TIMED_OUT, f"timed out after {self.limits.seconds:g} s", transient=True)
-            raise self.failed(self.waiting_after or timed_out) from error
+            raise self.failed(self._out_of_time()) from error
+        except CircuitOpen as error:
+            raise self.failed(translate(error)) from error
+
+    async def _admitted(self, module: Callable_, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
+        admission = await breaker_of(module, inputs).admit()
+        failed: bool | None = None
+        try:
+            answer = await self._tries(module, inputs, deadline)
+            failed = False
+            return answer
+        except CallFailed as error:
+            failed = error.transient
+            raise
+        except asyncio.CancelledError:
+            # The deadline arrives as a cancellation. It speaks against the model only when the model had most of it.
+            out_of_time = asyncio.get_running_loop().time() >= (deadline.when() or 0.0)
+            failed = True if out_of_time and not self._mostly_queued() else None
+            raise
+        finally:
+            admission.settle(failed)
+
+    def _out_of_time(self) -> Fault:
+        # Out of time between two tries: then the reason is what the last one met, not the clock.
+        if self.waiting_after is not None:
+            return self.waiting_after
+        where = ", waiting for other calls to end" if self._mostly_queued() else ""
+        waited = f"timed out after {self.limits.seconds:g} s{where}"
+        return Fault(FailureKind.TIMED_OUT, waited, transient=True)
 
     async def _tries(self, module: Callable_, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
         while True:
@@ -164,12 +163,17 @@ class _Call:
                 return await module.acall(**inputs)
             except Exception as error:  # noqa: BLE001 - the one place where a module's errors become failures
                 fault = translate(error)
+                self._log(fault, error)
                 await self._wait_or_fail(fault, error, deadline)
 
+    def _log(self, fault: Fault, error: Exception) -> None:
+        what = {"call": self.name, "kind": fault.kind.value, "attempt": self.attempts, "error": type(error).__name__}
+        if fault.unforeseen:
+            log.error("call.broke", **what, at=_places(error))
+        else:
+            log.info("call.failed", **what)
+
     async def _wait_or_fail(self, fault: Fault, error: Exception, deadline: asyncio.Timeout) -> None:
-        log.info(
-            "call.failed", call=self.name, kind=fault.kind.value, attempt=self.attempts, error=type(error).__name__
-        )
         retried = fault.transient or fault.kind in self.limits.also_retried
         if not retried or self.attempts >= self.limits.tries:
             raise self.failed(fault) from error
@@ -180,3 +184,16 @@ class _Call:
         self.waiting_after = fault
         await self.limits.sleep(delay)
         self.waiting_after = None
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where an exception and its causes happened. Without their messages, which may quote prompts and keys."""
+    places = []
+    cause: BaseException | None = error
+    while cause is not None:
+        frames = [
+            f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(cause.__traceback__)[-4:]
+        ]
+        places.append(f"{type(cause).__name__} at {' > '.join(frames)}")
+        cause = cause.__cause__
+    return places

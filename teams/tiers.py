@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from teams.model import Tier
@@ -18,6 +18,10 @@ MODEL_NAME = r"^\S*[^\s/]$"
 """`provider/name` or a bare name: no spaces, and something behind the slash."""
 
 
+API_BASE = r"^https?://[^\s/@]+(/[^\s]*)?$"
+"""A server's address without a login in it: a key goes into `*_API_KEY`, where it is kept from logs."""
+
+
 class ModelSettings(BaseSettings):
     """The settings of both tiers, read from environment variables of the same names in capitals."""
 
@@ -28,8 +32,8 @@ class ModelSettings(BaseSettings):
     google_api_key: SecretStr | None = None
     openai_api_key: SecretStr | None = None
     anthropic_api_key: SecretStr | None = None
-    flash_api_base: str | None = Field(None, pattern=r"^https?://\S+$")
-    pro_api_base: str | None = Field(None, pattern=r"^https?://\S+$")
+    flash_api_base: str | None = Field(None, pattern=API_BASE)
+    pro_api_base: str | None = Field(None, pattern=API_BASE)
     flash_api_key: SecretStr | None = None
     pro_api_key: SecretStr | None = None
     flash_answer_format: AnswerFormat = "chat"
@@ -38,6 +42,22 @@ class ModelSettings(BaseSettings):
     pro_max_parallel_requests: int = Field(100, ge=1)
     flash_timeout: float = Field(120.0, gt=0, allow_inf_nan=False)
     pro_timeout: float = Field(120.0, gt=0, allow_inf_nan=False)
+
+    @field_validator("google_api_key", "openai_api_key", "anthropic_api_key", "flash_api_key", "pro_api_key")
+    @classmethod
+    def _key_is_one_word(cls, key: SecretStr | None) -> SecretStr | None:
+        word = key.get_secret_value().strip() if key is not None else ""
+        if not all("!" <= char <= "~" for char in word):
+            raise ValueError("a key has letters, digits and signs only; copy it again")
+        return SecretStr(word) if word else None
+
+    @field_validator("flash_api_base", "pro_api_base")
+    @classmethod
+    def _server_needs_a_model(cls, base: str | None, read: ValidationInfo) -> str | None:
+        model = str(read.field_name).replace("api_base", "model")
+        if base is not None and not read.data.get(model):
+            raise ValueError(f"{model.upper()} has to say which model that server is to be asked for")
+        return base
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +102,7 @@ _DEFAULTS_BY_KEY: tuple[tuple[str, str, str], ...] = (
     ("openai_api_key", "openai/gpt-5.4-mini", "openai/gpt-5.4"),
     ("anthropic_api_key", "anthropic/claude-haiku-4-5", "anthropic/claude-sonnet-4-6"),
 )
-_KEY_BY_PROVIDER = {"gemini": "google_api_key", "openai": "openai_api_key", "anthropic": "anthropic_api_key"}
+KEY_BY_PROVIDER = {"gemini": "google_api_key", "openai": "openai_api_key", "anthropic": "anthropic_api_key"}
 
 
 def choose_models(settings: ModelSettings) -> Models | None:
@@ -142,6 +162,6 @@ def _key(settings: ModelSettings, model: str, api_base: str | None, own: SecretS
     # A provider's key goes to that provider alone: a server named by an API base gets only the key meant for it.
     if own is not None or api_base is not None:
         return own
-    name = _KEY_BY_PROVIDER.get(model.partition("/")[0])
+    name = KEY_BY_PROVIDER.get(model.partition("/")[0])
     key: SecretStr | None = getattr(settings, name) if name else None
     return key

@@ -1,5 +1,6 @@
 """A document's files kept in a folder: safe names, and never over a different file."""
 
+import os
 import re
 from contextlib import suppress
 from itertools import count
@@ -18,7 +19,8 @@ def keep(folder: Path, file: OutFile) -> Path:
     """
     content = visible(file.text).encode()
     name = Path(safe_name(file.name))
-    folder.mkdir(parents=True, exist_ok=True)
+    # Whole answers: for nobody else on this machine.
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for number in count(1):
         path = folder / (name.name if number == 1 else f"{name.stem}-{number}{name.suffix}")
         try:
@@ -44,7 +46,8 @@ def safe_name(name: str) -> str:
 
 
 def _create(path: Path, content: bytes) -> None:
-    with path.open("xb") as handle:  # "x" follows no link that somebody left here
+    # O_EXCL follows no link that somebody left here.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
         try:
             handle.write(content)
             handle.flush()

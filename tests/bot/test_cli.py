@@ -169,10 +169,13 @@ async def test_a_missing_key_is_one_sentence_and_asks_nobody(person):
         (["panel", "Open?", "--docs", "picture.png"], "picture.png is a picture"),
         (["panel", "Open?", "--profile", "nowhere.md"], "nowhere.md: no such file"),
         (["research", " "], "there is no question"),
+        (["research", "Who bakes?"], "there are no documents to search"),
+        (["panel", "--docs", "notes.md", "Open?"], "Open?: no such file"),
     ],
 )
 async def test_what_cannot_be_asked_is_one_sentence_on_stderr_and_exit_code_2(person, tmp_path, words, says):
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
+    (tmp_path / "notes.md").write_text("notes")
     async with model_server() as server:
         code, out, err = await person.at(server).types(*words)
         assert server.calls.total() == 0
@@ -232,6 +235,38 @@ async def test_serve_says_which_settings_are_missing(person):
     assert "DISCORD_TOKEN" in err
 
 
+async def test_a_folder_is_served_until_it_is_told_to_end(person, tmp_path):
+    folder = tmp_path / "desk"
+    (folder / "in").mkdir(parents=True)
+    async with model_server() as server:
+        process = await person.at(server).start("serve", "--front-end", f"folder:{folder}")
+        (folder / "in" / ".ask").write_text(json.dumps({"text": "/panel Open on Sundays?", "author": "ann"}))
+        (folder / "in" / ".ask").rename(folder / "in" / "ask.json")
+        async with asyncio.timeout(60):
+            while not any("from 6 of 6" in thread.read_text() for thread in folder.glob("out/*.jsonl")):
+                await asyncio.sleep(0.05)
+            server.faults = dict.fromkeys(SIX, hang)
+            (folder / "in" / "again.txt").write_text("/panel And on Mondays?")
+            while server.in_flight < 6:
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            _, err = await process.communicate()
+
+    assert process.returncode == 0
+    assert b"Traceback" not in err
+    first, second = sorted(folder.glob("out/*.jsonl"), key=lambda thread: "again" in thread.name)
+    posts = [json.loads(line)["post"] for line in first.read_text().splitlines()]
+    assert len(posts) == len(set(posts)) == 9  # the root, six answers, the synthesis, the roster
+    assert "stopped before they answered" in second.read_text().splitlines()[-1]
+    assert not list((folder / "in").iterdir())
+
+
+async def test_a_front_end_that_is_none_is_usage(person):
+    code, _, err = await person.types("serve", "--front-end", "carrier-pigeon")
+    assert code == 2
+    assert "folder:DIR" in err
+
+
 async def test_the_doctor_calls_each_model_once_and_finds_nothing_wrong(person):
     async with model_server() as server:
         code, out, _ = await person.at(server).types("doctor")
@@ -281,6 +316,42 @@ async def test_a_reader_that_goes_away_is_no_traceback(person):
             err = await process.stderr.read()
             await process.wait()
     assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+async def test_a_closed_stream_is_no_traceback(person, closed):
+    line = f"{sys.executable} -m bot.cli panels {closed}"
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", line, stderr=asyncio.subprocess.PIPE, env=person.environment, cwd=person.environment["HOME"]
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+
+
+async def test_a_reader_that_is_gone_before_the_first_post_is_no_traceback(person):
+    async with model_server() as server:
+        line = f"{sys.executable} -m bot.cli panel Open? | true"
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", line, stderr=asyncio.subprocess.PIPE, env=person.at(server).environment
+        )
+        _, err = await process.communicate()
+    assert b"Traceback" not in err
+
+
+async def test_a_panel_that_cannot_be_read_is_named_when_it_is_asked_for(person, tmp_path):
+    (tmp_path / "panels").mkdir()
+    (tmp_path / "panels" / "mine.yaml").write_text("title: [")
+    person.environment["PANELIST_PANELS"] = str(tmp_path / "panels")
+    code, _, err = await person.types("panel", "Open?", "--panel", "mine")
+    assert code == 2
+    assert "there is no panel 'mine'" in err
+    assert "mine.yaml, line 1" in err
+
+
+async def test_names_from_outside_are_shown_and_not_obeyed(person, tmp_path):
+    code, _, err = await person.types("panel", "Open?", "--docs", "\x1b]0;pwn\x07.md")
+    assert code == 2
+    assert "\x1b" not in err
 
 
 async def test_a_model_name_that_can_be_none_is_a_setting_to_correct(person):

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.documents import LARGEST_FILE, LARGEST_TOTAL, UnreadableDocument, quoted, read_documents, read_text
+from bot.documents import LARGEST_FILE, LARGEST_TOTAL, UnreadableDocument, read_documents, read_text
 from teams.model import Source
+from teams.quoting import quoted
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,11 @@ def test_every_line_of_a_document_is_marked_as_quoted(text):
     first, *rest = quoted([Source("a.md", text)]).split("\n")
     assert first == "Document 'a.md':"
     assert all(line.startswith("> ") for line in rest if line)
+
+
+def test_two_documents_of_one_name_are_told_apart(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes.md").write_text(folder)
+    sources = read_documents([tmp_path / "a" / "notes.md", tmp_path / "b" / "notes.md"])
+    assert [source.name for source in sources] == ["notes.md", "notes.md (2)"]

@@ -175,6 +175,52 @@ async def test_fault_30_when_all_fail_the_thread_has_one_message_and_the_log_one
     assert "CANARY" not in root + message + str(logs)
 
 
+async def test_one_gesture_delivered_twice_is_one_run():
+    async with served() as (front, intake, teams):
+        for _ in range(2):
+            await front.ask("/panel Open?", key="same")
+        await intake.settled()
+        assert len(front.threads()) == 1
+        assert len(played(teams.flash).asked) == 6
+
+
+async def test_stop_ends_the_newest_run_that_still_runs_and_stop_all_every_one():
+    async def hang(_: Prompt):
+        await asyncio.Event().wait()
+
+    async with served(hang) as (front, intake, teams):
+        for question in "abc":
+            await front.ask(f"/panel {question}?")
+        while played(teams.flash).in_flight < 18:
+            await asyncio.sleep(0.01)
+        await front.ask("/panel stop")
+        while played(teams.flash).in_flight > 12:
+            await asyncio.sleep(0.01)
+        await front.ask("/panel stop")
+        while played(teams.flash).in_flight > 6:
+            await asyncio.sleep(0.01)
+        assert "Stopped" in front.shown(front.threads()[1])[-1]
+        intake.stop_all()
+        await intake.settled()
+        assert all("Stopped" in front.shown(thread)[-1] for thread in front.threads())
+
+
+async def test_a_bug_below_a_call_is_logged_with_its_place_and_without_its_words():
+    from structlog.testing import capture_logs
+
+    async def broken(_: Prompt):
+        raise KeyError("CANARY")
+
+    with capture_logs() as logs:
+        async with served(broken) as (front, intake, _):
+            await front.ask("/panel Open?")
+            await intake.settled()
+    broke = [entry for entry in logs if entry["event"] == "call.broke"]
+    assert len(broke) == 6
+    assert any("test_intake.py" in place for place in broke[0]["at"])
+    assert "CANARY" not in str(logs)
+
+
 async def test_an_attachment_that_could_not_be_read_is_named_and_the_rest_is_used():
     files = (Attachment("notes.md", "The rent is low on Sundays."), Attachment("plan.pdf", problem="a PDF"))
     async with served() as (front, intake, teams):

@@ -282,3 +282,55 @@ async def test_a_model_without_a_key_opens_no_connection(monkeypatch):
     result = await ExpertPanel(lm, spec=SPEC).acall(topic="x")
     assert {failed["kind"] for failed in result.failed} == {"refused"}
     assert all("no key is set" in failed["error"] for failed in result.failed)
+
+
+async def test_a_prompt_for_this_machine_never_goes_through_a_proxy_and_no_login_of_netrc_is_sent(
+    lms, monkeypatch, tmp_path
+):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password CANARY\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with model_server() as server, model_server() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base)
+        monkeypatch.setenv("http_proxy", proxy.base)
+        result = await ExpertPanel(lms(server.base), spec=SPEC).acall(topic="x")
+        assert proxy.calls.total() == 0
+    assert result.failed == []
+    assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
+
+
+def test_other_machines_are_reached_through_the_proxy_that_is_set(monkeypatch):
+    from teams.engine import proxy_for
+
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "internal.example")
+    assert proxy_for("https://api.example/v1") == "http://proxy:3128"
+    for direct in ("https://internal.example/v1", "https://127.0.0.1/v1", "https://localhost:1/v1", "https://[::1]/v1"):
+        assert proxy_for(direct) is None
+
+
+async def test_time_in_our_own_queue_speaks_against_nobody(lms):
+    async with model_server() as server:
+        server.faults = dict.fromkeys(KEYS, hang)
+        lm = lms(server.base, max_parallel_requests=1)
+        hurried = SPEC.stretched(1 / 50)
+        first = await ExpertPanel(lm, spec=hurried).acall(topic="x")
+        server.faults = {}
+        second = await ExpertPanel(lm, spec=SPEC).acall(topic="x")
+    queued = [failed for failed in first.failed if "waiting for other calls to end" in failed["error"]]
+    assert len(queued) == 5
+    assert second.failed == []
+
+
+async def test_calls_of_a_model_whose_connections_were_closed_fail_and_leak_nothing(lms):
+    async with model_server() as server:
+        server.faults = dict.fromkeys(KEYS, hang)
+        lm = lms(server.base)
+        task = asyncio.create_task(ExpertPanel(lm, spec=SPEC.stretched(1 / 10)).acall(topic="x"))
+        async with asyncio.timeout(10):
+            while server.in_flight < 6:
+                await asyncio.sleep(0.01)
+            await close_pools(lm)
+            result = await task
+    assert {failed["kind"] for failed in result.failed} <= {"unavailable", "timed_out"}
+    assert len(result.failed) == 6

@@ -36,7 +36,7 @@ def test_what_dspy_calls_retryable_is_transient_here(cls):
 
 
 def test_the_table_names_nothing_that_does_not_exist():
-    ours = {"AnswerCutOff", "AnswerRefused", "CircuitOpen"}
+    ours = {"AnswerCutOff", "AnswerRefused", "ServerRedirects", "CircuitOpen"}
     assert set(TRANSLATIONS) == {cls.__name__ for cls in CLASSES} | ours
 
 

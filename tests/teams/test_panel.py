@@ -173,23 +173,41 @@ async def test_fault_27_no_model_stands_in_for_itself():
     assert len(of(SynthesisFailed, events)) == 1
 
 
-async def test_fault_36_an_answer_is_not_late_for_a_synthesis_that_was_never_begun():
-    gave_up = asyncio.Event()
+async def test_below_the_quorum_the_others_are_waited_for_instead_of_giving_up():
+    loop = asyncio.get_running_loop()
+    began = loop.time()
 
-    async def slow(_: Prompt):
-        await gave_up.wait()
+    async def slow(prompt: Prompt):
+        await asyncio.sleep(max(0.0, began + 0.6 - loop.time()))
         return expert_reply("I took my time")
 
-    refused = LM15.AuthError("no", status=401)
-    special = dict.fromkeys(KEYS[2:], refused) | {"economist": slow}
+    special = dict.fromkeys(KEYS[1:3], slow) | dict.fromkeys(KEYS[3:], LM15.AuthError("no", status=401))
+    spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=10, run_seconds=10.2, synthesis_seconds=10)
+    events = await told(panel(script(**special), spec=spec))
+
+    (written,) = of(SynthesisWritten, events)
+    assert written.synthesis.heard == KEYS[:3]
+    assert [event.late for event in of(ExpertAnswered, events)] == [False] * 3
+
+
+async def test_a_replay_counts_as_heard_whom_the_synthesis_was_written_from():
+    written = asyncio.Event()
+
+    async def late(_: Prompt):
+        await written.wait()
+        return expert_reply("I took my time")
+
+    async def synthesise(_: Prompt):
+        written.set()
+        return synthesis_reply("without the customer")
+
     spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=10, run_seconds=11, synthesis_seconds=10)
-    events = []
-    async with panel(script(**special), spec=spec).run(TOPIC) as stream:
-        async for event in stream:
-            events.append(event)
-            if isinstance(event, SynthesisFailed):
-                gave_up.set()
-    assert [event.late for event in of(ExpertAnswered, events)] == [False, False]
+    steps = MemorySteps()
+    first = await told(panel(script(customer=late), script(synthesis=synthesise), spec=spec), steps=steps)
+    again = await told(panel(spec=spec), steps=MemorySteps(steps.recorded))
+
+    assert of(SynthesisWritten, first)[0].synthesis == of(SynthesisWritten, again)[0].synthesis
+    assert of(SynthesisWritten, again)[0].synthesis.missing == ("customer",)
 
 
 async def test_fault_28_losing_an_expert_never_raises_the_confidence():

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from teams.breaker import Breaker
 from teams.failures import CallFailed, CircuitOpen
 from teams.model import FailureKind
-from teams.retry import Breaker, CallLimits, call_with_retry
+from teams.retry import CallLimits, call_with_retry
 from teams.scripted import played, scripted_lm
 
 lm15 = dspy.lm15
@@ -170,47 +171,66 @@ class Clock:
         return self.now
 
 
-def fail(breaker: Breaker, times: int) -> None:
+async def fail(breaker: Breaker, times: int) -> None:
     for _ in range(times):
-        breaker.admit()
-        breaker.record(failed=True)
+        (await breaker.admit()).settle(failed=True)
 
 
-def test_fault_39_the_circuit_opens_after_five_failed_calls_and_lets_one_probe():
+async def test_fault_39_the_circuit_opens_after_five_failed_calls_and_one_probe_closes_it():
     clock = Clock()
     breaker = Breaker(clock=clock)
-    fail(breaker, 5)
+    await fail(breaker, 5)
     with pytest.raises(CircuitOpen):
-        breaker.admit()
+        await breaker.admit()
 
     clock.now = 31
-    breaker.admit()
-    with pytest.raises(CircuitOpen):
-        breaker.admit()
-    breaker.record(failed=False)
-    breaker.admit()
+    probe = await breaker.admit()
+    others = [asyncio.create_task(breaker.admit()) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in others)
+    probe.settle(failed=False)
+    assert [admission.probe for admission in await asyncio.gather(*others)] == [None] * 5
 
 
-def test_the_circuit_stays_closed_for_failures_far_apart_or_broken_by_an_answer():
+async def test_the_circuit_stays_closed_for_failures_far_apart_or_broken_by_an_answer():
     clock = Clock()
     breaker = Breaker(clock=clock)
     for _ in range(20):
-        fail(breaker, 1)
+        await fail(breaker, 1)
         clock.now += 16
-    fail(breaker, 1)
-    breaker.record(failed=False)
-    fail(breaker, 4)
-    breaker.admit()
+    await fail(breaker, 1)
+    (await breaker.admit()).settle(failed=False)
+    await fail(breaker, 4)
+    await breaker.admit()
 
 
-def test_a_failed_probe_keeps_the_circuit_open():
+async def test_a_failed_probe_keeps_the_circuit_open_for_all_who_waited():
     clock = Clock()
     breaker = Breaker(clock=clock)
-    fail(breaker, 5)
+    await fail(breaker, 5)
     clock.now = 31
-    fail(breaker, 1)
+    probe = await breaker.admit()
+    waiting = asyncio.create_task(breaker.admit())
+    await asyncio.sleep(0)
+    probe.settle(failed=True)
     with pytest.raises(CircuitOpen):
-        breaker.admit()
+        await waiting
+
+
+async def test_only_the_probe_says_whether_the_model_is_well_again():
+    clock = Clock()
+    breaker = Breaker(clock=clock)
+    older = [await breaker.admit() for _ in range(3)]
+    await fail(breaker, 5)
+    for admission, outcome in zip(older, (False, None, True), strict=True):
+        admission.settle(failed=outcome)
+    with pytest.raises(CircuitOpen):
+        await breaker.admit()
+
+    clock.now = 31
+    cancelled = await breaker.admit()
+    cancelled.settle(failed=None)
+    assert (await breaker.admit()).probe is not None
 
 
 async def test_fault_39_a_dead_model_is_left_alone_after_one_panel():

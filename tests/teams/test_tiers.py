@@ -79,5 +79,22 @@ def test_settings_out_of_range_are_refused(bad):
         ModelSettings(**bad)
 
 
+def test_white_space_around_a_key_is_dropped_and_a_key_of_other_signs_refused():
+    assert ModelSettings(openai_api_key="k-1\n").openai_api_key == SecretStr("k-1")
+    with pytest.raises(ValidationError, match="copy it again"):
+        ModelSettings(openai_api_key="k\x1b1")
+
+
+@pytest.mark.parametrize("base", ["http://user:word@host/v1", "http://host /v1"])
+def test_an_address_with_a_login_or_a_gap_is_refused(base):
+    with pytest.raises(ValidationError):
+        ModelSettings(flash_model="m", flash_api_base=base)
+
+
+def test_a_server_without_a_model_to_ask_it_for_is_refused():
+    with pytest.raises(ValidationError, match="PRO_MODEL has to say"):
+        ModelSettings(pro_api_base="http://host/v1")
+
+
 def test_a_key_is_not_shown():
     assert "k-secret" not in repr(chosen(openai_api_key="k-secret")) + repr(ModelSettings(openai_api_key="k-secret"))

@@ -19,7 +19,7 @@ from teams.model import FailureKind
 log = structlog.get_logger()
 
 
-class Callable_(Protocol):
+class Askable(Protocol):
     """Anything with DSPy's `acall`."""
 
     async def acall(self, **inputs: Any) -> Any:
@@ -81,7 +81,7 @@ def _without_time(fault: Fault, left: float) -> Fault:
     return replace(fault, sentence=fault.sentence + wait)
 
 
-async def call_with_retry(module: Callable_, name: str, /, *, limits: CallLimits | None = None, **inputs: Any) -> Any:
+async def call_with_retry(module: Askable, name: str, /, *, limits: CallLimits | None = None, **inputs: Any) -> Any:
     """What `module.acall(**inputs)` gives, tried again after transient errors until it answers or `limits` are used up.
 
     A provider's Retry-After is honoured when it fits into the time left; when it does not, the call fails at once.
@@ -121,7 +121,7 @@ class _Call:
         failure = CallFailure(fault.kind, fault.sentence, self.attempts, round(seconds, 3))
         return CallFailed(self.name, failure, fault.transient)
 
-    async def until_answered(self, module: Callable_, inputs: Mapping[str, Any]) -> Any:
+    async def until_answered(self, module: Askable, inputs: Mapping[str, Any]) -> Any:
         try:
             async with asyncio.timeout(self.limits.seconds) as deadline:
                 return await self._admitted(module, inputs, deadline)
@@ -130,7 +130,7 @@ class _Call:
         except CircuitOpen as error:
             raise self.failed(translate(error)) from error
 
-    async def _admitted(self, module: Callable_, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
+    async def _admitted(self, module: Askable, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
         admission = await breaker_of(module, inputs).admit()
         failed: bool | None = None
         try:
@@ -156,7 +156,7 @@ class _Call:
         waited = f"timed out after {self.limits.seconds:g} s{where}"
         return Fault(FailureKind.TIMED_OUT, waited, transient=True)
 
-    async def _tries(self, module: Callable_, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
+    async def _tries(self, module: Askable, inputs: Mapping[str, Any], deadline: asyncio.Timeout) -> Any:
         while True:
             self.attempts += 1
             try:

@@ -19,7 +19,7 @@ EVENTS = {kind.__name__: kind for kind in typing.get_args(RunEvent)}
 MODULES = sorted(path for package in ("bot", "teams", "adapters") for path in (ROOT / package).rglob("*.py"))
 
 UNWANTED = (
-    *("/work/", "/tmp/", "/home/", "/root/", "/Users/", "C:\\"),  # paths of somebody's machine
+    *("/tmp/", "/home/", "/root/", "/Users/", "C:\\"),  # paths of somebody's machine
     *("TODO", "TBD", "FIXME", "lorem ipsum"),
     *("blazing", "seamless", "cutting-edge", "state-of-the-art", "effortless", "revolutionary"),
 )

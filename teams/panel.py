@@ -11,8 +11,6 @@ import dspy
 from teams.answers import answer_fields, expert_result, quoted_answers, synthesis_from
 from teams.catalog import load_catalog
 from teams.events import (
-    ExpertAnswered,
-    ExpertFailed,
     ExpertStarted,
     RunEvent,
     RunStarted,
@@ -23,7 +21,7 @@ from teams.events import (
 from teams.failures import CallFailure
 from teams.fanout import Job, Settling, Stream, all_failed, asked, failed_entry, fan_out, stream
 from teams.lms import close_pools, same_model
-from teams.model import ExpertFailure, ExpertResult, PanelInputs, PanelSpec, Perspective, Seat, panel_confidence
+from teams.model import ExpertResult, PanelInputs, PanelSpec, Perspective, Seat, panel_confidence
 from teams.retry import CallLimits
 from teams.run import Run, run_to_end
 from teams.signatures import ExpertSignature, SynthesisSignature, without_empty
@@ -38,7 +36,7 @@ class ExpertPanel(dspy.Module):
     """Fans one question out to the perspectives of a panel and has the answers brought together.
 
     `spec=None` is the marketing panel of six. Without `pro_lm` there is no synthesis. Raises `ValueError` when
-    `shared_lm` is None.
+    `shared_lm` is None, and for a pro seat in a panel that does not say `allow_pro_fanout`.
     """
 
     def __init__(self, shared_lm: Any, pro_lm: Any = None, *, spec: PanelSpec | None = None) -> None:
@@ -48,6 +46,11 @@ class ExpertPanel(dspy.Module):
         self.lm = shared_lm
         self.pro_lm = pro_lm
         self.spec = spec or load_catalog(None).get("marketing")
+        dear = [seat.key for seat in self.spec.perspectives if seat.tier == "pro"]
+        if dear and not self.spec.allow_pro_fanout:
+            raise ValueError(
+                f"{dear[0]} is to be asked on the pro model, one of many at once; allow_pro_fanout allows it"
+            )
         self.expert = dspy.ChainOfThought(ExpertSignature)
         self.expert.set_lm(shared_lm)
         self.synthesizer = dspy.ChainOfThought(SynthesisSignature)
@@ -196,15 +199,9 @@ class PanelRun(Run):
 
     def _settled(self, key: str, recorded: Json) -> None:
         if "failure" in recorded:
-            failure = load(CallFailure, recorded["failure"])
-            self.failures[key] = failure
-            told = ExpertFailure(key, failure.kind, failure.sentence, failure.attempts, failure.seconds)
-            self.tell(ExpertFailed(self.now(), key, told))
+            self.seat_failed(key, load(CallFailure, recorded["failure"]))
             return
-        result = expert_result(key, recorded)
-        self.answers[key] = recorded["fields"]
-        self.results[key] = result
-        self.tell(ExpertAnswered(self.now(), key, result, late=self.late))
+        self.seat_answered(key, recorded["fields"], expert_result(key, recorded), late=self.late)
 
     async def _synthesise(self, answers: list[ExpertResult]) -> None:
         left = max(self.spec.synthesis_seconds, self.spec.run_seconds - self.elapsed())

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import dspy
@@ -10,8 +11,6 @@ import dspy
 from teams.agent import SteppedReAct
 from teams.answers import answer_fields, expert_result, synthesis_from
 from teams.events import (
-    ExpertAnswered,
-    ExpertFailed,
     ExpertStarted,
     RunEvent,
     RunStarted,
@@ -22,7 +21,7 @@ from teams.events import (
 from teams.failures import CallFailed, CallFailure
 from teams.fanout import Stream, asked, stream
 from teams.library import DocumentIndex
-from teams.model import ExpertFailure, FailureKind, Seat, Source
+from teams.model import FailureKind, Seat, Source
 from teams.panel import run_blocking
 from teams.quoting import quoted
 from teams.retry import CallLimits
@@ -145,11 +144,8 @@ class ResearchRun(Run):
         try:
             recorded = await work(*args)
         except CallFailed as failed:
-            outcome = failed.failure
-            self.failures[key] = outcome
-            seconds = round(self.elapsed() - began, 3)
-            failure = ExpertFailure(key, outcome.kind, outcome.sentence, outcome.attempts, seconds)
-            self.tell(ExpertFailed(self.now(), key, failure))
+            # The whole stage's time, of which the call that failed was the last part.
+            self.seat_failed(key, replace(failed.failure, seconds=round(self.elapsed() - began, 3)))
             sentence = f"no answer: the {TITLES[key].lower()} failed, and what follows depends on it"
             self.tell(SynthesisFailed(self.now(), None, sentence, 0))
             raise
@@ -158,8 +154,7 @@ class ResearchRun(Run):
             "model": self.team.analyzer.lm.model,
             "seconds": recorded["seconds"],
         }
-        self.answers[key], self.results[key] = recorded["fields"], expert_result(key, shown)
-        self.tell(ExpertAnswered(self.now(), key, self.results[key]))
+        self.seat_answered(key, recorded["fields"], expert_result(key, shown))
         fields: Json = recorded["fields"]
         return fields
 

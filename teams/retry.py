@@ -49,8 +49,10 @@ _breakers: WeakKeyDictionary[Any, Breaker] = WeakKeyDictionary()
 
 def lm_of(module: Any, inputs: Mapping[str, Any]) -> Any:
     """The model that `module` will ask with these inputs, or None when that is not known."""
+    if (lm := inputs.get("lm")) is not None:
+        return lm
     predictors = module.predictors() if hasattr(module, "predictors") else []
-    return inputs.get("lm") or next((found.lm for found in predictors if found.lm is not None), None)
+    return next((found.lm for found in predictors if found.lm is not None), None)
 
 
 def breaker_of(module: Any, inputs: Mapping[str, Any]) -> Breaker:

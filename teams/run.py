@@ -8,10 +8,10 @@ from typing import Any
 
 import dspy
 
-from teams.events import RunEvent, RunFinished, RunStarted, RunStopped
+from teams.events import ExpertAnswered, ExpertFailed, RunEvent, RunFinished, RunStarted, RunStopped
 from teams.failures import CallFailure
 from teams.fanout import Stopped, until_stopped
-from teams.model import ExpertResult, Synthesis
+from teams.model import ExpertFailure, ExpertResult, Synthesis
 from teams.steps import Json
 from teams.wire import dump
 
@@ -53,6 +53,17 @@ class Run(ABC):
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return round(asyncio.get_running_loop().time() - self._started, 3)
+
+    def seat_failed(self, key: str, failure: CallFailure) -> None:
+        """Keep and tell why a seat brought nothing."""
+        self.failures[key] = failure
+        told = ExpertFailure(key, failure.kind, failure.sentence, failure.attempts, failure.seconds)
+        self.tell(ExpertFailed(self.now(), key, told))
+
+    def seat_answered(self, key: str, fields: Json, result: ExpertResult, *, late: bool = False) -> None:
+        """Keep and tell what a seat answered."""
+        self.answers[key], self.results[key] = fields, result
+        self.tell(ExpertAnswered(self.now(), key, result, late=late))
 
     async def recorded(self, lm: Any, call: Awaitable[Any], fields: Callable[[Any], Json]) -> Json:
         """What a step keeps of a model call: `{fields, model, seconds}`, or `{failure}`."""

@@ -426,6 +426,12 @@ async def test_a_pro_seat_is_answered_by_the_strong_model():
     }
 
 
+def test_a_pro_seat_is_refused_unless_the_panel_allows_it():
+    seats = (Perspective("a", "A", "x", tier="pro"), Perspective("b", "B", "x"))
+    with pytest.raises(ValueError, match="allow_pro_fanout"):
+        panel(spec=PanelSpec("t", "T", "d", seats))
+
+
 async def test_a_thousand_experts_on_one_model_all_answer():
     seats = tuple(Perspective(f"p{index}", f"P{index}", "x") for index in range(1000))
     lm = scripted_lm(script())

@@ -25,7 +25,7 @@ from adapters.port import (
 )
 from adapters.split import split
 
-Operation = Literal["open_thread", "post", "board", "notify"]
+Operation = Literal["open_thread", "post", "board", "notify", "find"]
 PLACE = Place(surface="memory", tenant="tests", channel="general")
 
 
@@ -76,7 +76,7 @@ class MemoryFrontEnd:
 
     name = "memory"
 
-    def __init__(self, *, capabilities: Capabilities = Capabilities(), place: Place = PLACE) -> None:  # noqa: B008 - frozen
+    def __init__(self, *, capabilities: Capabilities = Capabilities(), place: Place = PLACE) -> None:
         self.asked: list[Invocation] = []
         self.calls: list[Call] = []
         self._capabilities = capabilities
@@ -160,6 +160,22 @@ class MemoryFrontEnd:
         """Show the document; a key shown in part is completed, a key shown whole is not shown again."""
         return self._send(Call("post", key, thread, doc))
 
+    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | None:
+        """The post, if it stands whole."""
+        fault = self._next_fault("find")
+        if fault is not None:
+            return fault.error
+        posts = self._threads[thread].posts if thread in self._threads else {}
+        post = posts.get(key)
+        return MessageRef(thread, _ids(key, len(post.texts))) if post and post.whole else None
+
+    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | None:
+        """The thread whose root has this key."""
+        fault = self._next_fault("find")
+        if fault is not None:
+            return fault.error
+        return next((thread.ref for thread in self._threads.values() if key in thread.posts), None)
+
     async def board(self, thread: ThreadRef, board: Board, *, revision: int) -> Receipt:
         """Keep the newest board."""
         return self._send(Call("board", str(revision), thread, board=board))
@@ -225,7 +241,7 @@ class MemoryFrontEnd:
         if now:
             files = call.doc.files if len(now) == len(texts) else ()
             posts[call.key] = _Post(call.key, now, files, len(texts))
-        return tuple(f"{call.key}/{number}" for number in range(1, len(now) + 1))
+        return _ids(call.key, len(now))
 
     def _show_board(self, call: Call, most: int | None) -> tuple[str, ...]:
         assert call.thread is not None
@@ -234,6 +250,10 @@ class MemoryFrontEnd:
         if most != 0 and int(call.key) > thread.revision:
             thread.board, thread.revision = call.board, int(call.key)
         return ("board",)
+
+
+def _ids(key: str, parts: int) -> tuple[str, ...]:
+    return tuple(f"{key}/{number}" for number in range(1, parts + 1))
 
 
 def board_text(board: Board | None) -> str:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 Origin = Literal["command", "mention", "message", "shortcut", "terminal"]
 Tone = Literal["info", "success", "warning", "error"]
 RowState = Literal["queued", "running", "done", "late", "failed", "stopped"]
+Control = Literal["stop", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,21 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadRef:
+    """One thread: where the posts of one run go. Immutable, so that no answer can land in another thread."""
+
+    place: Place
+    thread: str
+
+
+@dataclass(frozen=True, slots=True)
 class Invocation:
     """Somebody asked the bot for something, whatever they pressed or typed.
 
     `text` is the command line in the one grammar of every front end. `key` is the same for every delivery of one
-    gesture and different for every other one: it becomes the id of the run.
+    gesture and different for every other one: it becomes the id of the run. `run` is the run that the gesture is about,
+    where a control or a thread carries it; without it, the latest run here is meant. `thread` is where a platform that
+    wants a first message at once has shown the root already; the run then opens none.
     """
 
     place: Place
@@ -45,14 +56,8 @@ class Invocation:
     key: str
     origin: Origin
     attachments: tuple[Attachment, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadRef:
-    """One thread: where the posts of one run go. Immutable, so that no answer can land in another thread."""
-
-    place: Place
-    thread: str
+    run: str = ""
+    thread: ThreadRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +125,27 @@ class BoardRow:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The whole state of a run at one moment. The newest replaces all before it."""
+    """The whole state of a run at one moment. The newest replaces all before it.
+
+    `controls` are what can be done to `run` now, where the platform has buttons.
+    """
 
     title: str
     rows: tuple[BoardRow, ...]
     note: str = ""
     finished: bool = False
+    run: str = ""
+    controls: tuple[Control, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many sends a place takes in any `seconds`: `most`, of which the last `reserved` are kept for what matters
+    most. A sliding window with bursts, not a bucket of one a second, which made every reply late elsewhere."""
+
+    most: int
+    reserved: int = 0
+    seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +157,7 @@ class Capabilities:
     tables: bool = False
     edits: bool = True
     files: bool = True
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +223,13 @@ class Receipt:
     error: SendError | None = None
 
 
+class NotSafe(Exception):
+    """An invocation could not be made safe. Its asker was told; where the platform can, it is to be delivered again."""
+
+
 Sink = Callable[[Invocation], Awaitable[None]]
-"""Where an adapter puts what people ask. It returns as soon as the invocation is safe, not when the run is over."""
+"""Where an adapter puts what people ask. It returns as soon as the invocation is safe, not when the run is over; only
+then is it acknowledged. Raises `NotSafe`."""
 
 
 class FrontEnd(Protocol):
@@ -221,6 +247,12 @@ class FrontEnd(Protocol):
 
     async def post(self, thread: ThreadRef, doc: Doc, *, key: str) -> Receipt:
         """Show `doc` in the thread. A key that was shown before is not shown again."""
+
+    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | None:
+        """Where the post with this key stands whole; None where it does not; an error where that cannot be told."""
+
+    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | None:
+        """The thread whose root has this key, the same way. For a root whose sending had no known end."""
 
     async def board(self, thread: ThreadRef, board: Board, *, revision: int) -> Receipt:
         """Show the state of the run in place of the one before. A revision older than the one shown is dropped."""

@@ -61,6 +61,17 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("panels", help="list the panels")
     serve = verbs.add_parser("serve", help="start the chat front ends that are set up")
     serve.add_argument("--front-end", metavar="folder:DIR", help="serve this folder instead (see docs/folder.md)")
+    runs = verbs.add_parser("runs", help="list runs, show one, or export one")
+    runs.set_defaults(action=None, format="md")
+    runs.add_argument("--most", type=int, default=20, metavar="N", help="how many to list; 20")
+    of_runs = runs.add_subparsers(dest="action", metavar="ACTION")
+    for action, what in (("show", "print the whole record of a run"), ("export", "print it for other programs")):
+        one = of_runs.add_parser(action, help=what)
+        one.add_argument("run", metavar="ID", help="the run's id, or its beginning")
+        if action == "export":
+            one.add_argument(
+                "--format", choices=["md", "json"], default="md", help="md: as a document; json: all of it"
+            )
     verbs.add_parser("doctor", help="check settings, models and the data folder")
     model = verbs.add_parser("model", help="the built-in model")
     model.add_argument("action", choices=["fetch"], help="fetch its weights (93 MB) ahead of the first use")

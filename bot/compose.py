@@ -5,9 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.receipts import Budgets, Tariff
+from bot.rules import Rules, listed
 from bot.settings import Settings
+from bot.stored import Quotas
 from teams.discovery import find_local_server
 from teams.embedded import EmbeddedUnavailable, embedded_server
+from teams.prices import list_prices
 from teams.tiers import ModelChoice, Models, ModelSettings, choose_models, local_models
 from teams.weights import WeightsUnavailable, fetch_weights
 
@@ -83,3 +87,29 @@ def status_lines(models: Models) -> tuple[str, ...]:
     """Which models are asked, as sentences for a thread's first post and for `/panel settings`."""
     lines = [f"experts: {models.flash.model}; synthesis: {models.pro.model}"]
     return (*lines, models.notice) if models.notice else tuple(lines)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Who may what, in what is served."""
+    bot = settings.bot
+    quotas = Quotas(
+        bot.panelist_runs_per_day_person,
+        bot.panelist_runs_per_day_channel,
+        bot.panelist_runs_per_day_workspace,
+        bot.panelist_runs_waiting,
+    )
+    admins = listed(bot.panelist_admins) or frozenset()
+    return Rules(admins, listed(bot.panelist_allowed_channels), quotas, bot.panelist_runs_in_flight)
+
+
+def budgets_of(settings: Settings) -> Budgets:
+    """What may be spent."""
+    return Budgets(settings.bot.panelist_budget_run, settings.bot.panelist_budget_day)
+
+
+def tariff_of(models: Models) -> Tariff:
+    """What is known of the models' prices. A server of one's own has only the price that was set for it."""
+    choices = (models.flash, models.pro)
+    prices = dict(list_prices(frozenset(choice.model for choice in choices if choice.api_base is None)))
+    prices |= {choice.model: choice.price for choice in choices if choice.price is not None}
+    return Tariff(models.flash.model, models.pro.model, prices)

@@ -1,42 +1,292 @@
-"""The courier: takes a run's events to its thread, in order, each post under its key."""
+"""The courier: takes posts to their threads, each once whatever happens to the process, at the pace of their place.
+
+A post's key is noted as `sending` before it is sent and as `sent` after it. One that is found `sending` may stand in
+its thread or not: it is looked for there before it is sent again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import uuid4
 
 import structlog
 
-from adapters.port import FrontEnd, Receipt, ThreadRef
+from adapters.port import (
+    Board,
+    Doc,
+    FrontEnd,
+    Invocation,
+    MessageRef,
+    NotDispatched,
+    Place,
+    RateLimited,
+    Receipt,
+    SendError,
+    ThreadRef,
+    Unknown,
+)
 from bot import render
-from bot.runs import LiveRun
-from teams.events import RunEvent
+from bot.pace import ANSWER, BOARD, URGENT, Lane
+from bot.stored import Posted
 
 log = structlog.get_logger()
 
+BOARDS_PER_BOOT = 1_000_000
+"""Revisions that one start of the process has for a board, so that the next start's are higher."""
+
+
+class Outbox(Protocol):
+    """What the courier keeps about posts; `bot.store.Store` is one."""
+
+    async def posts_of(self, run_id: str) -> dict[str, Posted]:
+        """All posts of a run that were begun, by key."""
+
+    async def claim(self, key: str, run_id: str, owner: str) -> Posted | None:
+        """Note that a post is about to be sent. None for the first to; else how the post stands."""
+
+    async def sent(self, key: str, ref: MessageRef) -> None:
+        """Note where a post stands."""
+
+    async def opened(self, run_id: str, key: str, thread: ThreadRef, owner: str) -> None:
+        """Note a run's thread, and that its root stands there."""
+
+    async def not_sent(self, key: str, why: str) -> None:
+        """Note that a post will not be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the courier tries one post, and how it waits between tries; in seconds."""
+
+    post: float = 900.0
+    first: float = 0.5
+    longest: float = 30.0
+
 
 class Courier:
-    """Delivers one run to one thread. A post that could not be shown is logged; the run goes on."""
+    """Delivers to all front ends of this process.
 
-    def __init__(self, front: FrontEnd, thread: ThreadRef, revision: int = 0) -> None:
-        self._front, self.thread, self.revision = front, thread, revision
+    `reached` is told every point of a send between which the process could end; tests end it there.
+    """
 
-    async def deliver(self, run: LiveRun, event: RunEvent) -> None:
-        """Show what `event` has to say, and the board after it."""
-        for post in render.posts(event, run.progress, run.round):
-            await self._post(run, post)
-        await self._board(run)
+    def __init__(
+        self,
+        fronts: Mapping[str, FrontEnd],
+        outbox: Outbox,
+        *,
+        patience: Patience = Patience(),
+        reached: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.fronts, self.outbox, self.patience, self.reached = fronts, outbox, patience, reached
+        self.owner = uuid4().hex
+        self._lanes: dict[Place, Lane] = {}
 
-    async def last_word(self, run: LiveRun, post: render.Post) -> None:
-        """Show a post that no event made, and the board as it then stands."""
-        await self._post(run, post)
-        await self._board(run)
+    def lane(self, place: Place) -> Lane:
+        """The one way to a place."""
+        if place not in self._lanes:
+            if len(self._lanes) > 10_000:
+                self._lanes.clear()
+            self._lanes[place] = Lane(self.fronts[place.surface].capabilities(place).pace)
+        return self._lanes[place]
 
-    async def _post(self, run: LiveRun, post: render.Post) -> None:
-        receipt = await self._front.post(self.thread, post.doc, key=run.key(post.part))
-        _noted(receipt, post.part)
+    async def notify(self, invocation: Invocation, doc: Doc) -> Receipt:
+        """Tell the asker alone."""
+        return await self.fronts[invocation.place.surface].notify(invocation, doc)
 
-    async def _board(self, run: LiveRun) -> None:
-        self.revision += 1
-        receipt = await self._front.board(self.thread, render.board(run.progress), revision=self.revision)
-        _noted(receipt, "board")
+    async def open(self, run_id: str, invocation: Invocation, root: Doc) -> ThreadRef | SendError:
+        """Show the root of a run, and give its thread. A platform that has shown it already says which that is."""
+        key, front = f"{run_id}/root", self.fronts[invocation.place.surface]
+        if invocation.thread is not None:
+            await self.outbox.opened(run_id, key, invocation.thread, self.owner)
+            return invocation.thread
+        tries = _Tries(self.patience)
+        self.reached("before_row")
+        ambiguous = await self.outbox.claim(key, run_id, self.owner) is not None
+        self.reached("after_row")
+        while True:
+            thread = await front.find_thread(invocation, key) if ambiguous else None
+            if thread is None:
+                await self.lane(invocation.place).turn(lambda: URGENT)
+                thread = await front.open_thread(invocation, root, key=key)
+            if isinstance(thread, ThreadRef):
+                self.reached("before_mark")
+                await self.outbox.opened(run_id, key, thread, self.owner)
+                return thread
+            ambiguous = ambiguous or isinstance(thread, Unknown)
+            if not await tries.another(thread, self.lane(invocation.place)):
+                await self.outbox.not_sent(key, type(thread).__name__)
+                return thread
+
+    @asynccontextmanager
+    async def delivery(self, run_id: str, thread: ThreadRef, boot: int) -> AsyncIterator["Delivery"]:
+        """What one run has to say, delivered in the background until the block ends. `boot` counts the run's starts."""
+        known = await self.outbox.posts_of(run_id) if boot > 1 else {}
+        async with asyncio.TaskGroup() as group:
+            delivery = Delivery(self, run_id, thread, known, boot * BOARDS_PER_BOOT)
+            working = group.create_task(delivery.work(), name=f"delivery {run_id}")
+            try:
+                yield delivery
+            finally:
+                working.cancel()
 
 
-def _noted(receipt: Receipt, part: str) -> None:
-    if receipt.outcome != "sent":
-        log.warning("post.not_shown", part=part, outcome=receipt.outcome, error=type(receipt.error).__name__)
+@dataclass(order=True, slots=True)
+class _Item:
+    urgency: int
+    number: int
+    key: str = field(compare=False)
+    doc: Doc = field(compare=False)
+
+
+class Delivery:
+    """The posts of one run on their way to its thread: the most urgent first, then in order; the newest board only."""
+
+    def __init__(
+        self, courier: Courier, run_id: str, thread: ThreadRef, known: dict[str, Posted], revision: int
+    ) -> None:
+        self._courier, self._run_id, self.thread, self._known = courier, run_id, thread, known
+        self._front = courier.fronts[thread.place.surface]
+        self._lane = courier.lane(thread.place)
+        self._items: list[_Item] = []
+        self._board: Board | None = None
+        self._revision = revision
+        self._numbers = 0
+        self._something, self._nothing = asyncio.Event(), asyncio.Event()
+        self._nothing.set()
+        self.lost: SendError | None = None
+
+    def put(self, key: str, doc: Doc, *, urgent: bool = False) -> None:
+        """Have a document posted under its key, unless it stands already."""
+        before = self._known.get(key)
+        if before is not None and before.state != "sending":
+            return
+        self._numbers += 1
+        self._items.append(_Item(URGENT if urgent else ANSWER, self._numbers, key, doc))
+        self._stirred()
+
+    def show(self, board: Board) -> None:
+        """Have the board shown in place of any that was not shown yet."""
+        self._board = board
+        self._stirred()
+
+    async def settled(self) -> None:
+        """Wait until everything was delivered, or given up."""
+        await self._nothing.wait()
+
+    def _stirred(self) -> None:
+        self._nothing.clear()
+        self._something.set()
+        self._lane.stir()
+
+    def _urgency(self) -> int:
+        return min(self._items).urgency if self._items else BOARD
+
+    async def work(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            await self._something.wait()
+            while self._items or self._board is not None:
+                if self.lost is not None:
+                    self._items, self._board = [], None
+                    break
+                await self._lane.turn(self._urgency)
+                if self._items:
+                    item = min(self._items)
+                    self._items.remove(item)
+                    await self._post(item)
+                elif (board := self._board) is not None:
+                    self._board = None
+                    await self._show(board)
+            self._something.clear()
+            self._nothing.set()
+
+    async def _post(self, item: _Item) -> None:
+        courier, key = self._courier, item.key
+        tries = _Tries(courier.patience)
+        courier.reached("before_row")
+        before = await courier.outbox.claim(key, self._run_id, courier.owner)
+        courier.reached("after_row")
+        if before is not None and before.state != "sending":
+            return
+        ambiguous = before is not None
+        while True:
+            error = await self._looked_for(key) if ambiguous else None
+            if ambiguous and error is None:
+                return
+            if not ambiguous or isinstance(error, _NotThere):
+                receipt = await self._front.post(self.thread, item.doc, key=key)
+                courier.reached("before_mark")
+                if receipt.outcome == "sent" and receipt.ref is not None:
+                    await courier.outbox.sent(key, receipt.ref)
+                    courier.reached("after_mark")
+                    return
+                ambiguous = receipt.outcome == "unknown"
+                error = receipt.error
+            assert not isinstance(error, _NotThere)
+            if not await tries.another(error, self._lane):
+                await self._give_up(item, error)
+                return
+            await self._lane.turn(lambda: item.urgency)
+
+    async def _looked_for(self, key: str) -> "SendError | _NotThere | None":
+        """None when the post stands and is noted; else that it does not, or why that cannot be told."""
+        found = await self._front.find(self.thread, key)
+        if isinstance(found, MessageRef):
+            log.info("post.found", key=key)
+            await self._courier.outbox.sent(key, found)
+            return None
+        return _NotThere() if found is None else found
+
+    async def _give_up(self, item: _Item, error: SendError | None) -> None:
+        log.error("post.not_shown", key=item.key, thread=self.thread.thread, error=type(error).__name__)
+        await self._courier.outbox.not_sent(item.key, type(error).__name__)
+        if render.is_lost(error):
+            self.lost = error
+        elif not item.key.endswith("/unshown"):
+            self._items.append(_Item(item.urgency, item.number, f"{item.key}/unshown", render.unshown(item.doc, error)))
+
+    async def _show(self, board: Board) -> None:
+        """Show a board. Only the last one is worth another try: a thread must not be left with a spinner."""
+        tries = _Tries(self._courier.patience)
+        while True:
+            self._revision += 1
+            receipt = await self._front.board(self.thread, board, revision=self._revision)
+            if receipt.outcome == "sent":
+                return
+            if isinstance(receipt.error, RateLimited):
+                self._lane.block(receipt.error.retry_after)
+            if render.is_lost(receipt.error):
+                self.lost = receipt.error
+            if self._board is not None or not board.finished or not await tries.another(receipt.error, self._lane):
+                log.warning("board.not_shown", thread=self.thread.thread, error=type(receipt.error).__name__)
+                return
+
+
+class _NotThere:
+    """The post does not stand in its thread."""
+
+
+class _Tries:
+    """The tries of one send: whether there is another, after a wait that the time left has room for."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._until = asyncio.get_running_loop().time() + patience.post
+        self._next = patience.first
+
+    async def another(self, error: SendError | None, lane: Lane) -> bool:
+        """Wait as `error` asks, and say whether to try again; False at once where that would lead to nothing."""
+        match error:
+            case RateLimited(retry_after):
+                lane.block(retry_after)
+                wait = retry_after
+            case NotDispatched() | Unknown():
+                wait, self._next = self._next, min(self._next * 2, self._patience.longest)
+            case _:
+                return False
+        if asyncio.get_running_loop().time() + wait > self._until:
+            return False
+        await asyncio.sleep(wait)
+        return True

@@ -1,90 +1,124 @@
-"""Intake: what people ask, as commands, to runs in their threads; and what is wrong with it, as one sentence."""
+"""Intake: what people ask, as commands, to runs that are safe before they are acknowledged; and what is wrong with it,
+as one sentence."""
 
 import asyncio
-from typing import assert_never
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, assert_never
 
 import structlog
 
-from adapters.port import Doc, FrontEnd, Invocation, Place, Receipt, SendError, ThreadRef
+from adapters.port import Doc, Invocation, NotSafe
 from bot import render
+from bot.asking import Unaskable, brief_for
+from bot.brief import Brief
 from bot.commands import Ask, Command, Help, Panels, Research, Retry, Settings, Stop, parse
+from bot.conduct import Conductor
 from bot.courier import Courier
-from bot.runs import Brief, LiveRun, Teams
-from teams.catalog import Catalog, UnknownPanel
-from teams.model import TOPIC_LIMIT, Source
+from bot.receipts import Ledger
+from bot.rules import Rules
+from bot.store import Store
+from bot.stored import Accepted, Duplicate, OverQuota, StoredRun, StoreFailed
+from teams.catalog import Catalog
+from teams.model import Source
 
 log = structlog.get_logger()
 
 
-REMEMBERED = 1_000
-"""How many gestures are remembered, so that one delivered again is not run again."""
+class Starter(Protocol):
+    """What runs are started on; `bot.runs.DurableRuns` is one."""
+
+    async def start(self, run_id: str, round_: int) -> None:
+        """Start a round of a run."""
+
+    async def known(self, rounds: list[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of the rounds that were started before."""
 
 
-class Unaskable(ValueError):
-    """A command cannot be carried out. The message is one sentence for the asker."""
+@dataclass(frozen=True, slots=True)
+class House:
+    """What intake works with."""
 
-
-class NotOpened(Unaskable):
-    """No thread could be opened for a run; `error` is what the platform said."""
-
-    def __init__(self, error: SendError) -> None:
-        super().__init__(render.not_opened(error))
-        self.error = error
-
-
-def topic_of(text: str, what: str = "topic") -> str:
-    """The text when it can be asked. Raises `Unaskable` for one that is empty or too long."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Unaskable(f"the {what} holds bytes that are no text; write it in UTF-8") from error
-    if not text.strip():
-        raise Unaskable(f"there is no {what}; write it behind the command, as in /panel Should we open on Sundays?")
-    if len(text) > TOPIC_LIMIT:
-        raise Unaskable(
-            f"the {what} has {len(text):,} characters and may have {TOPIC_LIMIT:,}; put the rest into a document"
-        )
-    return text.strip()
-
-
-def brief_for(command: Ask | Research, catalog: Catalog, sources: tuple[Source, ...] = ()) -> Brief:
-    """What a command asks for. Raises `Unaskable`, with nothing begun."""
-    match command:
-        case Research():
-            question = topic_of(command.question, "question")
-            if not sources:
-                raise Unaskable("there are no documents to search; in a shell: panelist research … --docs FILE")
-            return Brief("research", question, sources=sources)
-        case Ask():
-            try:
-                panel = catalog.get(command.panel or catalog.default)
-            except UnknownPanel as error:
-                raise Unaskable("; ".join([str(error), *catalog.problems])) from error
-            return Brief("panel", topic_of(command.topic), panel, sources)
-        case _:
-            assert_never(command)
+    store: Store
+    courier: Courier
+    conductor: Conductor
+    runs: Starter
+    catalog: Catalog
+    rules: Rules = Rules()
+    ledger: Ledger | None = None
+    status: tuple[str, ...] = ()
 
 
 class Intake:
-    """Carries out what a front end takes in. Runs belong to `group` and outlive the call that began them."""
+    """Carries out what front ends take in. Runs belong to `group` and outlive the call that began them."""
 
-    def __init__(
-        self, front: FrontEnd, teams: Teams, catalog: Catalog, group: asyncio.TaskGroup, status: tuple[str, ...] = ()
-    ) -> None:
-        self._front, self._teams, self._catalog, self._group = front, teams, catalog, group
-        self._status = status
-        self._latest: dict[Place, tuple[LiveRun, Courier]] = {}
-        self._live: list[tuple[Place, LiveRun]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._begun: dict[str, LiveRun] = {}
+    def __init__(self, house: House, group: asyncio.TaskGroup) -> None:
+        self._house, self._group = house, group
+        self._store = house.store
+        self._started: set[str] = set()
+        self._room = asyncio.Event()
+        self._all_over = asyncio.Event()
+        self._all_over.set()
+        self._waiting = False
+        self._ended_early: set[str] | None = set()
+        house.conductor.ended = self._over
 
     async def take(self, invocation: Invocation) -> None:
-        """Carry out one invocation. It returns when the run has begun, not when it is over."""
+        """Carry out one invocation. It returns when what was asked is safe, not when it is done. Raises `NotSafe`."""
         command = parse(invocation.text)
         try:
             await self._carry_out(command, invocation)
         except Unaskable as error:
             await self._tell(invocation, render.problem(str(error)))
+        except StoreFailed as error:
+            await self._tell(invocation, render.not_taken(str(error)))
+            raise NotSafe(str(error)) from error
+
+    async def take_up(self) -> None:
+        """Start what was accepted and not yet started when the process before this one ended."""
+        under_way = await self._store.under_way()
+        accepted = await self._store.next_accepted(most=10_000)
+        started = await self._house.runs.known([(run.id, run.round) for run in accepted])
+        going = [run.id for run in under_way] + [run.id for run in accepted if (run.id, run.round) in started]
+        # What was started before goes on by itself, and may be over by now.
+        early, self._ended_early = self._ended_early or set(), None
+        self._count(run_id for run_id in going if run_id not in early)
+        self._waiting = len(accepted) > len(started)
+        if under_way or accepted:
+            log.info("runs.taken_up", under_way=len(under_way), accepted=len(accepted))
+        await self._start_waiting()
+
+    async def begin(self, brief: Brief, invocation: Invocation) -> str:
+        """Make a run safe and start it; its id. A second delivery of one gesture is the run of the first.
+
+        Raises `Unaskable` and `StoreFailed`.
+        """
+        rules, ledger = self._house.rules, self._house.ledger
+        if not rules.allows(invocation.place):
+            channel = invocation.place.channel
+            raise Unaskable(f"runs are not allowed here; an admin can add {channel} to PANELIST_ALLOWED_CHANNELS")
+        if ledger is not None and ledger.used_up and await self._store.claimed(invocation.key) is None:
+            raise Unaskable("today's budget is used up; it begins anew at 00:00 UTC")
+        match await self._store.accept(invocation, brief, rules.quotas_of(invocation)):
+            case Duplicate(run):
+                return run
+            case OverQuota() as over:
+                raise Unaskable(render.over_quota(over))
+            case Accepted(before):
+                await self._start_or_queue(invocation, before)
+        return invocation.key
+
+    async def settled(self) -> None:
+        """Wait until every run begun here is over."""
+        await self._all_over.wait()
+
+    async def stop_all(self, who: str = "the process") -> None:
+        """Stop every run begun here."""
+        for run_id in list(self._started):
+            await self._store.ask_stop(run_id, f"{run_id}/stop_all", who)
+            self._house.conductor.stop(run_id)
 
     async def _carry_out(self, command: Command, invocation: Invocation) -> None:
         match command:
@@ -93,102 +127,137 @@ class Intake:
                 if unread:
                     await self._tell(invocation, render.unread(unread))
                 sources = tuple(Source(file.name, file.text) for file in invocation.attachments if not file.problem)
-                await self.begin(brief_for(command, self._catalog, sources), invocation)
+                await self.begin(brief_for(command, self._house.catalog, sources), invocation)
             case Stop():
-                self._running(invocation).stop.set()
+                await self._stop(invocation)
             case Retry():
                 await self._retry(invocation)
             case Panels():
-                await self._tell(invocation, render.panel_list(self._catalog))
+                await self._tell(invocation, render.panel_list(self._house.catalog))
             case Settings():
-                await self._tell(invocation, render.settings(self._status))
+                await self._tell(invocation, render.settings(self._house.status))
             case Help():
                 await self._tell(invocation, render.help_text(command.instead_of))
             case _:
                 assert_never(command)
 
-    async def settled(self) -> None:
-        """Wait until every run begun here is over."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    # Starting
 
-    def stop_all(self) -> None:
-        """Stop every run begun here."""
-        for _, run in self._live:
-            run.stop.set()
+    async def _start_or_queue(self, invocation: Invocation, before: int) -> None:
+        if self._has_room and not before:
+            self._count([invocation.key])
+            self._group.create_task(self._start(invocation.key, 1), name=f"start {invocation.key}")
+            return
+        self._waiting = True
+        self._all_over.clear()
+        await self._tell(invocation, render.busy(before + 1, len(self._started)))
+        self._group.create_task(self._start_waiting(), name="start what waits")
 
-    async def begin(self, brief: Brief, invocation: Invocation) -> LiveRun:
-        """Open the thread of a run and start it; a second delivery of one gesture gets the run of the first.
+    @property
+    def _has_room(self) -> bool:
+        most = self._house.rules.runs_in_flight
+        return not most or len(self._started) < most
 
-        Raises `NotOpened` where no thread can be opened.
-        """
-        if (begun := self._begun.get(invocation.key)) is not None:
-            return begun
-        asked = f"{brief.panel.title if brief.panel else 'Research'}: {brief.topic}"
-        run = self._begun[invocation.key] = LiveRun(invocation.key, brief)
-        if len(self._begun) > REMEMBERED:
-            del self._begun[next(iter(self._begun))]
-        thread = await self._front.open_thread(invocation, render.root(asked, self._status), key=run.key("root"))
-        if not isinstance(thread, ThreadRef):
-            del self._begun[invocation.key]
-            raise NotOpened(thread)
-        self._start(run, Courier(self._front, thread), invocation.place)
-        return run
+    def _count(self, run_ids: Iterable[str]) -> None:
+        self._started |= set(run_ids)
+        if self._started:
+            self._all_over.clear()
 
-    def _start(self, run: LiveRun, courier: Courier, place: Place) -> None:
-        self._latest[place] = (run, courier)
-        self._live.append((place, run))
-        task = self._group.create_task(self._deliver(run, courier), name=f"run {run.run_id}")
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._over(done, run))
+    async def _start(self, run_id: str, round_: int) -> None:
+        # The run is safe: whatever goes wrong here, the next start of the process begins with it.
+        try:
+            await self._house.runs.start(run_id, round_)
+        except StoreFailed as error:
+            log.error("run.not_started", run=run_id, why=str(error))
+            self._over(run_id)
 
-    def _over(self, task: asyncio.Task[None], run: LiveRun) -> None:
-        self._tasks.discard(task)
-        self._live = [(place, live) for place, live in self._live if live is not run]
+    async def _start_waiting(self) -> None:
+        """Start runs in the order they were accepted, as far as there is room."""
+        with suppress(StoreFailed):
+            while self._waiting and self._has_room:
+                waiting = [run for run in await self._store.next_accepted() if run.id not in self._started]
+                self._waiting = bool(waiting)
+                for run in waiting:
+                    if not self._has_room:
+                        break
+                    self._count([run.id])
+                    await self._start(run.id, run.round)
+        if not self._started and not self._waiting:
+            self._all_over.set()
 
-    async def _deliver(self, run: LiveRun, courier: Courier) -> None:
-        with structlog.contextvars.bound_contextvars(run=run.run_id, team=run.brief.team):
-            try:
-                async with run.events(self._teams) as events:
-                    async for event in events:
-                        await courier.deliver(run, event)
-            except Exception:
-                log.exception("run.broke")
-                run.progress = run.progress.broken()
-                await courier.last_word(run, render.broke(run.run_id))
-                return
-            _log_end(run)
+    def _over(self, run_id: str) -> None:
+        self._started.discard(run_id)
+        if self._ended_early is not None:
+            self._ended_early.add(run_id)
+        if self._waiting:
+            self._group.create_task(self._start_waiting(), name="start what waits")
+        elif not self._started:
+            self._all_over.set()
+
+    # Stop and retry
+
+    async def _stop(self, invocation: Invocation) -> None:
+        if await self._store.claimed(invocation.key) is not None:
+            return
+        going = [run for run in await self._about(invocation) if not run.ended]
+        if not invocation.run:
+            going = [run for run in going if run.stop_by is None]
+        if not going:
+            raise Unaskable("nothing is running here")
+        allowed = [run for run in going if self._may_stop(invocation, run)]
+        if not allowed:
+            raise Unaskable(f"only {going[0].invocation.author} or an admin can stop this run")
+        run = allowed[0]
+        await self._store.ask_stop(run.id, invocation.key, invocation.author)
+        self._house.conductor.stop(run.id)
+        if run.id not in self._started:
+            # It waits for its turn; as nothing will be asked for it, it needs none.
+            self._count([run.id])
+            await self._start(run.id, run.round)
+
+    def _may_stop(self, who: Invocation, run: StoredRun) -> bool:
+        return run.invocation.author == who.author or self._house.rules.is_admin(who)
 
     async def _retry(self, invocation: Invocation) -> None:
-        run, courier = self._latest.get(invocation.place, (None, None))
-        if run is None or courier is None:
+        if await self._store.claimed(invocation.key) is not None:
+            return
+        found = await self._about(invocation)
+        if not found:
             raise Unaskable("nothing has been asked here yet, so there is nothing to retry")
-        if run.running:
+        run = found[0]
+        if not self._house.rules.allows(invocation.place):
+            raise Unaskable("runs are not allowed here")
+        if not run.ended:
             raise Unaskable("the run is still under way; retry once it is over, or /panel stop")
-        if not run.progress.unheard and run.progress.synthesis.written is not None:
+        if run.status == "quarantined":
+            raise Unaskable("this run was given up, for the bot crashed each time; ask again in other words")
+        if _complete(run):
             raise Unaskable("every expert answered; there is nobody to ask again")
-        self._start(run.continued(), courier, invocation.place)
+        match await self._store.retry(run.id, invocation.key):
+            case StoredRun() as again:
+                self._count([again.id])
+                self._group.create_task(self._start(again.id, again.round), name=f"start {again.id}")
+            case Duplicate():
+                return
+            case None:
+                raise Unaskable("the run is under way again already")
 
-    def _running(self, invocation: Invocation) -> LiveRun:
-        here = [run for place, run in self._live if place == invocation.place and not run.stop.is_set()]
-        if not here:
-            raise Unaskable("nothing is running here")
-        return here[-1]
+    async def _about(self, invocation: Invocation) -> list[StoredRun]:
+        """The run that a gesture is about, or all of this place, newest first."""
+        if not invocation.run:
+            return await self._store.here(invocation.place)
+        run = await self._store.get(invocation.run)
+        if run is None or run.invocation.place != invocation.place:
+            raise Unaskable("there is no such run here; it may have been removed for its age")
+        return [run]
 
-    async def _tell(self, invocation: Invocation, doc: Doc) -> Receipt:
-        return await self._front.notify(invocation, doc)
+    async def _tell(self, invocation: Invocation, doc: Doc) -> None:
+        await self._house.courier.notify(invocation, doc)
 
 
-def _log_end(run: LiveRun) -> None:
-    progress = run.progress
-    kinds = sorted({failure.kind.value for failure in progress.failed})
-    tell = log.info if progress.answered else log.warning
-    tell(
-        "run.finished",
-        ended=progress.ended,
-        heard=len(progress.answered),
-        seats=len(progress.seats),
-        failures=kinds,
-        synthesis=progress.synthesis.written is not None,
-        seconds=progress.seconds,
-    )
+def _complete(run: StoredRun) -> bool:
+    """Whether everybody answered and the synthesis was written."""
+    results = {key: json.loads(result) for key, result in run.steps.items()}
+    succeeded = {key for key, result in results.items() if "failure" not in result}
+    seats = {f"expert:{seat.key}" for seat in run.brief.panel.perspectives} if run.brief.panel else set()
+    return seats <= succeeded and any(key.startswith("synthesis") for key in succeeded)

@@ -9,18 +9,24 @@ from adapters.port import (
     Block,
     Board,
     BoardRow,
+    Control,
     Doc,
     Fold,
+    Gone,
     Markdown,
     OutFile,
     PermissionMissing,
     RateLimited,
+    Rejected,
     RowState,
     SendError,
     Table,
     Tone,
+    TooLarge,
 )
 from bot.progress import Progress, SeatProgress
+from bot.receipts import Receipt
+from bot.stored import OverQuota
 from teams.catalog import Catalog
 from teams.events import ExpertAnswered, RunEvent, RunFinished, RunStopped, SynthesisFailed, SynthesisWritten
 from teams.model import ExpertFailure, FailureKind, Synthesis, panel_confidence
@@ -45,11 +51,38 @@ class Post:
     doc: Doc
 
 
-def board(progress: Progress) -> Board:
-    """The whole state of a run as its board."""
-    rows = [_row(seat, progress.at) for seat in progress.seats]
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Which round of a run it is, whom the synthesis before had heard, and what the round has consumed."""
+
+    number: int = 1
+    heard_before: tuple[str, ...] = ()
+    receipt: Receipt | None = None
+
+
+FIRST = Round()
+
+
+def post_key(run_id: str, part: str, round_: int) -> str:
+    """The key of a post. An expert's answer is said once, whatever the round."""
+    once = round_ == 1 or part.startswith("expert/")
+    return f"{run_id}/{part}" if once else f"{run_id}/{part}/{round_}"
+
+
+def board(progress: Progress, run_id: str = "", title: str = "", note: str = "") -> Board:
+    """The whole state of a run as its board, with what can be done to it. `note` stands in for the usual one."""
+    rows = (*(_row(seat, progress.at) for seat in progress.seats), *_synthesis_row(progress))
+    controls: tuple[Control, ...] = ("stop",)
+    if progress.ended:
+        again = progress.team == "panel" and (progress.unheard or progress.synthesis.written is None)
+        controls = ("retry",) if again else ()
     return Board(
-        progress.topic or progress.panel, (*rows, *_synthesis_row(progress)), _note(progress), bool(progress.ended)
+        progress.topic or title,
+        rows,
+        note or _note(progress),
+        bool(progress.ended),
+        run_id,
+        controls if run_id else (),
     )
 
 
@@ -83,14 +116,16 @@ def _note(progress: Progress) -> str:
     match progress.ended:
         case "finished":
             return f"finished in {progress.seconds:.0f} s: {heard} of {len(progress.seats)} answered"
+        case "broken":
+            return f"given up: {heard} of {len(progress.seats)} had answered"
         case "stopped":
             return f"stopped after {progress.seconds:.0f} s: {heard} of {len(progress.seats)} had answered"
         case _:
             return f"{heard} of {len(progress.seats)} answered"
 
 
-def posts(event: RunEvent, progress: Progress, round_: int = 1) -> tuple[Post, ...]:
-    """The posts that an event makes; `progress` is the state after it, `round_` counts the retries from 1."""
+def posts(event: RunEvent, progress: Progress, round_: Round = FIRST) -> tuple[Post, ...]:
+    """The posts that an event makes; `progress` is the state after it."""
     match event:
         case ExpertAnswered():
             return (Post(f"expert/{event.perspective}", _answer(event, progress)),)
@@ -99,7 +134,7 @@ def posts(event: RunEvent, progress: Progress, round_: int = 1) -> tuple[Post, .
         case SynthesisFailed() if progress.answered:
             return (Post("synthesis", _no_synthesis(event, progress)),)
         case RunFinished() | RunStopped():
-            return (Post("roster", _roster(progress)),)
+            return (Post("roster", _roster(progress, round_.receipt)),)
         case _:
             return ()
 
@@ -119,7 +154,7 @@ def _answer(event: ExpertAnswered, progress: Progress) -> Doc:
     return Doc(title, tuple(blocks), files=files)
 
 
-def _synthesis(synthesis: Synthesis, progress: Progress, round_: int) -> Doc:
+def _synthesis(synthesis: Synthesis, progress: Progress, round_: Round) -> Doc:
     summary, files = _clipped(synthesis.summary, "synthesis.md")
     blocks: list[Block] = [Markdown(summary)]
     if synthesis.recommendation:
@@ -130,10 +165,14 @@ def _synthesis(synthesis: Synthesis, progress: Progress, round_: int) -> Doc:
         blocks.append(_disagreements(synthesis, progress))
     blocks.append(Markdown(f"*{synthesis.model}, {synthesis.seconds:.0f} s*"))
     title = "Answer" if progress.team == "research" else "Synthesis"
-    if round_ > 1:
-        title = f"{title} v{round_}"
+    if round_.number > 1:
+        title = f"{title} v{round_.number}"
     if synthesis.stand_in:
         title = f"{title} by a stand-in: {progress.synthesiser} failed, {synthesis.model} wrote it"
+    if round_.number > 1:
+        added = [progress.title(key) for key in synthesis.heard if key not in round_.heard_before]
+        news = f"added {', '.join(added)}" if added else "written anew"
+        title = f"{title}; {news}" if synthesis.stand_in else f"{title}: {news}"
     return Doc(title, tuple(blocks), "success", files)
 
 
@@ -157,10 +196,11 @@ def _no_synthesis(event: SynthesisFailed, progress: Progress) -> Doc:
     return Doc("No synthesis", (Markdown(f"{_capital(sentence)}{standing}."),), "warning")
 
 
-def _roster(progress: Progress) -> Doc:
+def _roster(progress: Progress, receipt: Receipt | None) -> Doc:
     heard, seats = len(progress.answered), len(progress.seats)
     if not heard and progress.ended == "finished":
-        return Doc("Nobody answered", (Markdown(_all_failed(progress)),), "error")
+        lines = [_all_failed(progress), receipt_line(receipt) if receipt else ""]
+        return Doc("Nobody answered", tuple(Markdown(line) for line in lines if line), "error")
     lines = [roster_line(progress)]
     if progress.team == "panel" and seats:
         confidence = panel_confidence([answer.confidence for answer in progress.answered], seats)
@@ -169,6 +209,8 @@ def _roster(progress: Progress) -> Doc:
         lines.append("Whoever needed longest is not in it: this leans towards quick answers.")
     if progress.failed:
         lines.append("`/panel retry` asks those again that failed." if progress.team == "panel" else "")
+    if receipt is not None:
+        lines.append(receipt_line(receipt))
     tone: Tone = "warning" if progress.failed or progress.ended == "stopped" else "success"
     title = "Stopped" if progress.ended == "stopped" else "Done"
     return Doc(title, tuple(Markdown(line) for line in lines if line), tone)
@@ -188,6 +230,16 @@ def roster_line(progress: Progress) -> str:
     if stopped:
         parts.append(f"stopped before they answered: {', '.join(stopped)}")
     return "; ".join(parts)
+
+
+def receipt_line(receipt: Receipt) -> str:
+    """What a round consumed: "7 model calls, 5,120 tokens in and 3,400 out, $0.02"."""
+    calls = f"{receipt.calls} model call{'' if receipt.calls == 1 else 's'}"
+    tokens = f"{receipt.input_tokens:,} tokens in and {receipt.output_tokens:,} out"
+    if receipt.unmetered:
+        tokens += f" ({receipt.unmetered} told no usage)"
+    cost = "cost unknown" if receipt.cost is None else f"${receipt.cost:.4f}"
+    return f"Receipt: {calls}, {tokens}, {cost}."
 
 
 def reason(failure: ExpertFailure) -> str:
@@ -234,10 +286,77 @@ def problem(sentence: str) -> Doc:
     return Doc(f"{_capital(sentence)}.", tone="error")
 
 
-def broke(run_id: str) -> Post:
+def broke(run_id: str) -> Doc:
     """The last word of a run that hit a bug of ours."""
     text = f"Something went wrong in the bot itself; the log says what (run {run_id})."
-    return Post("broke", Doc("The run broke", (Markdown(text),), "error"))
+    return Doc("The run broke", (Markdown(text),), "error")
+
+
+PAUSED = "paused: the bot is being restarted"
+
+
+def paused() -> Doc:
+    """The process ends in good order and the run goes on later."""
+    return Doc("Paused, will resume", (Markdown("The bot is being restarted. What was answered is kept."),), "warning")
+
+
+def resumed() -> Doc:
+    """The run goes on after a restart."""
+    return Doc("Resumed", (Markdown("The bot was restarted. Who had answered is not asked again."),))
+
+
+def quarantined(run_id: str, crashes: int) -> Doc:
+    """The run is left alone, for it ended the process each time it was taken up."""
+    text = f"The bot crashed {crashes} times while it worked on this, so it is left alone. An admin can look at run"
+    return Doc(
+        "Given up", (Markdown(f"{text} {run_id} with `panelist runs show`; ask again in other words."),), "error"
+    )
+
+
+def is_lost(error: SendError | None) -> bool:
+    """Whether an error speaks against the whole thread: nothing more needs to be sent to it."""
+    return isinstance(error, Gone | PermissionMissing)
+
+
+def thread_lost(error: SendError, topic: str) -> str:
+    """Why a run's thread shows no more of it."""
+    match error:
+        case PermissionMissing():
+            return f"the answers to “{topic}” could not be shown: {error.what}; {error.fix}"
+        case _:
+            return f"the thread of “{topic}” is gone, so its answers could not be shown; panelist runs show has them"
+
+
+def unshown(doc: Doc, error: SendError | None) -> Doc:
+    """In place of a post that the platform did not take."""
+    match error:
+        case TooLarge():
+            why = f"it is longer than the {error.limit:,} characters that fit here"
+        case Rejected():
+            why = "the platform refused it"
+        case _:
+            why = "the platform did not take it in time"
+    text = f"{why}. `panelist runs show` has the whole text."
+    return Doc(f"Not shown: {doc.title[:80]}", (Markdown(_capital(text)),), "warning")
+
+
+def busy(position: int, in_flight: int) -> Doc:
+    """The run is safe and waits for its turn."""
+    text = f"{in_flight} runs are under way. Yours is number {position} in line and begins by itself."
+    return Doc(f"Busy, position {position}", (Markdown(text),))
+
+
+def over_quota(over: OverQuota) -> str:
+    """Which quota is used up, and when it begins anew."""
+    if over.whom == "waiting":
+        return f"too much is waiting already ({over.limit} runs); ask again in a few minutes"
+    whose = {"person": "you have", "channel": "this channel has", "workspace": "this workspace has"}[over.whom]
+    return f"{whose} had {over.limit} runs today, which is the limit; it begins anew at 00:00 UTC"
+
+
+def not_taken(why: str) -> Doc:
+    """The command could not be made safe; the platform or the asker may bring it again."""
+    return Doc("Not taken in", (Markdown(f"{_capital(why)}. Nothing was begun."),), "error")
 
 
 def unread(attachments: Sequence[Attachment]) -> Doc:

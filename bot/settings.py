@@ -31,6 +31,17 @@ class BotSettings(BaseSettings):
     panelist_home: Path = Field(default_factory=_home)
     panelist_panels: Path | None = None
     panelist_log: Literal["debug", "info", "warning", "error"] | None = None
+    panelist_admins: str | None = None
+    panelist_allowed_channels: str | None = None
+    panelist_runs_per_day_person: int = Field(20, ge=0)
+    panelist_runs_per_day_channel: int = Field(100, ge=0)
+    panelist_runs_per_day_workspace: int = Field(500, ge=0)
+    panelist_runs_in_flight: int = Field(200, ge=0)
+    panelist_runs_waiting: int = Field(200, ge=0)
+    panelist_budget_run: float = Field(0.0, ge=0, allow_inf_nan=False)
+    panelist_budget_day: float = Field(0.0, ge=0, allow_inf_nan=False)
+    panelist_keep_days: float = Field(30.0, ge=0, allow_inf_nan=False)
+    panelist_grace: float = Field(20.0, ge=0, allow_inf_nan=False)
     slack_bot_token: SecretStr | None = None
     slack_app_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None

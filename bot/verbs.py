@@ -8,24 +8,34 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adapters.port import FrontEnd, Gone, Invocation, Place
+from adapters.port import Invocation, Place
 from adapters.safety import one_line
 from adapters.terminal import TerminalFrontEnd
 from bot import compose, doctor
+from bot.asking import Unaskable, brief_for, topic_of
+from bot.brief import Brief
 from bot.commands import Ask, Research
 from bot.documents import UnreadableDocument, read_documents, read_text
 from bot.download import showing_download
-from bot.intake import Intake, NotOpened, Unaskable, brief_for, topic_of
 from bot.log import configure_logs
-from bot.runs import Brief, LiveRun, ModelTeams
+from bot.model_teams import ModelTeams
+from bot.progress import Progress
 from bot.settings import BadSettings, Settings, load_settings
+from bot.stored import StoreFailed
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
+from teams.steps import MemorySteps
+from teams.tiers import Models
 from teams.weights import WeightsUnavailable, fetch_weights
+
+if TYPE_CHECKING:
+    from bot.house import Open, Plan
 
 USAGE = 2
 """Exit code for a command line or settings that cannot be used."""
@@ -59,9 +69,7 @@ def run(args: argparse.Namespace) -> int:
 def _outcome(error: BaseException) -> int | None:
     """What an expected end says and exits with; None for a bug."""
     match error:
-        case NotOpened() if isinstance(error.error, Gone):
-            return READER_GONE
-        case Unaskable() | UnreadableDocument():
+        case Unaskable() | UnreadableDocument() | StoreFailed():
             return _complain(str(error))
         case compose.NoModel():
             _complain(str(error))
@@ -94,6 +102,8 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
             return _panels(catalog)
         case "serve":
             return _serve(args.front_end, settings, catalog)
+        case "runs":
+            return _runs(args, settings)
         case "doctor":
             return asyncio.run(doctor.examine(settings, catalog))
         case _:
@@ -117,86 +127,108 @@ def _brief(args: argparse.Namespace, catalog: Catalog) -> Brief:
 
 
 async def _events(brief: Brief, settings: Settings) -> int:
-    """The run as JSON, one event a line."""
+    """The run as JSON, one event a line; whoever reads it keeps it, so it is in memory only."""
+    progress, stop = Progress(), asyncio.Event()
     with showing_download() as downloading:
         async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
-            run = LiveRun(uuid.uuid4().hex, brief)
-            with _stopping_on_interrupt(run.stop):
-                async with run.events(ModelTeams(models.patience)) as events:
+            teams = ModelTeams(models.patience)
+            with _stopping_on_interrupt(stop.set):
+                async with teams.events(brief, MemorySteps(), uuid.uuid4().hex, stop) as events:
                     async for event in events:
+                        progress = progress.after(event)
                         sys.stdout.write(json.dumps(event_to_json(event)) + "\n")
                         sys.stdout.flush()
-    return _exit_code(run)
+    answered = progress.synthesis.written if brief.team == "research" else progress.answered
+    return 0 if answered else NOBODY_ANSWERED
 
 
 async def _board(brief: Brief, settings: Settings, catalog: Catalog) -> int:
     """The run on a live board, its posts above."""
-    async with _answering(_terminal(settings), settings, catalog) as intake:
-        run = await intake.begin(brief, Invocation(HERE, _user(), brief.topic, uuid.uuid4().hex, "terminal"))
-        with _stopping_on_interrupt(run.stop):
-            await intake.settled()
-    return _exit_code(run)
+    from bot.record import has_answer
+
+    async with _answering(settings, catalog) as (house, _):
+        asked = Invocation(HERE, _user(), brief.topic, uuid.uuid4().hex, "terminal")
+        run_id = await house.intake.begin(brief, asked)
+        with _stopping_on_interrupt(lambda: house.conductor.stop(run_id)):
+            await house.intake.settled()
+        run = await house.store.get(run_id)
+    assert run is not None, "a run of now is not removed"
+    if run.status == "unopened":
+        return READER_GONE
+    return 0 if has_answer(run) else NOBODY_ANSWERED
 
 
 async def _chat(settings: Settings, catalog: Catalog) -> int:
     """A conversation. When its input ends, piped runs go on to their end; those of a person who leaves are stopped."""
-    front = _terminal(settings)
-    async with _answering(front, settings, catalog) as intake:
-        await front.serve(intake.take)
+    async with _answering(settings, catalog) as (house, front):
+        await front.serve(house.intake.take)
         if sys.stdin.isatty():
-            intake.stop_all()
-        await intake.settled()
+            await house.intake.stop_all()
+        await house.intake.settled()
     return 0
 
 
 async def _serve_folder(folder: Path, settings: Settings, catalog: Catalog) -> int:
-    """Serve a folder until SIGTERM or Ctrl-C; the runs under way are then stopped and told so."""
+    """Serve a folder until SIGTERM or Ctrl-C; runs under way go on at the next start."""
     # Needs a POSIX file system, and so must not be asked of whoever only opens a terminal.
     from adapters.folder import FolderFrontEnd
+    from bot.house import served_folder
+    from bot.serve import serve
 
     front = FolderFrontEnd(folder)
-    async with _answering(front, settings, catalog) as intake:
-        serving = asyncio.create_task(front.serve(intake.take))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, serving.cancel)
-        sys.stderr.write(f"panelist: serving {folder}; commands go into {folder / 'in'}\n")
-        await asyncio.wait([serving])
-        intake.stop_all()
-        await intake.settled()
-        if not serving.cancelled():
-            serving.result()
+    bot = settings.bot
+    with showing_download() as downloading:
+        async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
+            sys.stderr.write(f"panelist: serving {folder}; commands go into {folder / 'in'}\n")
+            plan = replace(
+                _plan(served_folder(bot.panelist_home), models, settings, catalog),
+                rules=compose.rules_of(settings),
+                budgets=compose.budgets_of(settings),
+            )
+            await serve(plan, {front.name: front}, bot.panelist_grace)
     return 0
 
 
-def _terminal(settings: Settings) -> TerminalFrontEnd:
-    return TerminalFrontEnd(files=settings.bot.panelist_home / "answers")
-
-
 @asynccontextmanager
-async def _answering(front: FrontEnd, settings: Settings, catalog: Catalog) -> AsyncIterator[Intake]:
-    """An intake for `front`, with models that are ready; the front end is closed when the block ends."""
+async def _answering(settings: Settings, catalog: Catalog) -> "AsyncIterator[tuple[Open, TerminalFrontEnd]]":
+    """A house for this terminal, with models that are ready and run databases of its own. Whoever sits here pays for
+    the models, so no quota counts; a budget that was set does."""
+    from bot.house import folder_of_its_own, open_house
+
+    front = TerminalFrontEnd(files=settings.bot.panelist_home / "answers")
     with showing_download() as downloading:
-        async with compose.models_ready(compose.Wanted(settings, downloading)) as models, asyncio.TaskGroup() as group:
+        async with (
+            compose.models_ready(compose.Wanted(settings, downloading)) as models,
+            folder_of_its_own(settings.bot.panelist_home, settings.bot.panelist_keep_days) as folder,
+        ):
+            plan = replace(_plan(folder, models, settings, catalog), budgets=compose.budgets_of(settings))
             try:
-                yield Intake(front, ModelTeams(models.patience), catalog, group, compose.status_lines(models))
+                async with open_house(plan, {front.name: front}) as house:
+                    yield house, front
             finally:
                 await front.close()
 
 
-def _exit_code(run: LiveRun) -> int:
-    if run.brief.team == "research":
-        return 0 if run.progress.synthesis.written is not None else NOBODY_ANSWERED
-    return 0 if run.progress.answered else NOBODY_ANSWERED
+def _plan(folder: Path, models: Models, settings: Settings, catalog: Catalog) -> "Plan":
+    from bot.house import Plan
+
+    return Plan(
+        folder,
+        ModelTeams(models.patience),
+        catalog,
+        tariff=compose.tariff_of(models),
+        status=compose.status_lines(models),
+        keep_days=settings.bot.panelist_keep_days,
+    )
 
 
 @contextmanager
-def _stopping_on_interrupt(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C sets `stop`, so that the run ends in good order; a second one interrupts at once."""
+def _stopping_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C calls `stop`, so that the run ends in good order; a second one interrupts at once."""
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
-        stop.set()
+        stop()
         loop.remove_signal_handler(signal.SIGINT)
 
     try:
@@ -226,6 +258,22 @@ def _serve(front_end: str | None, settings: Settings, catalog: Catalog) -> int:
         return asyncio.run(_serve_folder(Path(folder), settings, catalog))
     missing = doctor.missing_front_ends(settings)
     return _complain(*missing, "no chat front end is built into this version yet: use 'panelist' in a terminal")
+
+
+def _runs(args: argparse.Namespace, settings: Settings) -> int:
+    from bot import record
+    from bot.house import run_databases
+
+    databases = run_databases(settings.bot.panelist_home)
+    if args.action is None:
+        sys.stdout.write(record.listing(record.recent(databases, args.most)))
+        return 0
+    found = record.named(databases, args.run)
+    if len(found) != 1:
+        what = "no run has" if not found else f"{len(found)} runs have"
+        return _complain(f"{what} an id that begins with {args.run!r}; see 'panelist runs'")
+    sys.stdout.write(record.exported(found[0], args.format if args.action == "export" else "md"))
+    return 0
 
 
 async def _fetch(settings: Settings) -> int:

@@ -11,6 +11,7 @@ from teams.failures import CallFailed, CallFailure
 from teams.fanout import asked
 from teams.retry import CallLimits
 from teams.steps import Json, MemorySteps, Steps
+from teams.usage import metering
 from teams.wire import dump, load
 
 log = structlog.get_logger()
@@ -52,13 +53,18 @@ class SteppedReAct(dspy.ReAct):
 
     async def _call(self, steps: Steps, key: str, module: Any, limits: CallLimits, inputs: dict[str, Any]) -> Json:
         async def ask() -> Json:
-            outcome = await asked(module, key, limits=limits, **inputs)
-            return {"failure": dump(outcome)} if isinstance(outcome, CallFailure) else answer_fields(outcome)
+            with metering() as meter:
+                outcome = await asked(module, key, limits=limits, **inputs)
+            usage = dump(meter.usage)
+            if isinstance(outcome, CallFailure):
+                return {"failure": dump(outcome), "usage": usage}
+            return {"fields": answer_fields(outcome), "usage": usage}
 
         recorded = await steps.step(key, ask)
         if "failure" in recorded:
             raise CallFailed(key, load(CallFailure, recorded["failure"]))
-        return recorded
+        fields: Json = recorded["fields"]
+        return fields
 
     async def _observe(self, tool: str, args: dict[str, Any]) -> Json:
         try:

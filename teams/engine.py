@@ -21,6 +21,7 @@ from dspy.utils.exceptions import LMError
 
 from teams.retry import mark_queued
 from teams.tiers import ModelChoice
+from teams.usage import current_meter
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of one response that are read: far above any answer, it bounds what a broken server can make us hold."""
@@ -186,11 +187,18 @@ class PooledEngine:
         mark_queued(True)
         async with pool.slots:
             mark_queued(False)
+            meter = current_meter()
+            meter.sent(self.choice.model)
             try:
                 async with asyncio.timeout(self.choice.timeout):
                     response = await self._asked(pool, replace(request, model=pool.wire_model))
             except TimeoutError as error:
                 raise lm15.TimeoutError(f"no answer within {self.choice.timeout:g} s") from error
+            except LMError as error:
+                if isinstance(error.status, int):
+                    meter.told(0, 0)  # an error that the server answered with is not charged
+                raise
+        meter.told(response.usage.input_tokens, response.usage.output_tokens)
         return accepted(response)
 
     async def _asked(self, pool: _Pool, request: lm15.Request) -> lm15.Response:

@@ -5,7 +5,7 @@ A run tells `RunStarted` first and exactly one of `RunFinished` and `RunStopped`
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from teams.model import ExpertFailure, ExpertResult, FailureKind, Seat, Synthesis
 
@@ -112,6 +112,15 @@ RunEvent = (
     | RunFinished
     | RunStopped
 )
+
+
+def event_from_json(plain: dict[str, Any]) -> RunEvent:
+    """The event that `event_to_json` made `plain` from. Raises `KeyError` for the name of none."""
+    from teams.wire import load
+
+    kinds = {kind.__name__: kind for kind in get_args(RunEvent)}
+    event: RunEvent = load(kinds[plain["event"]], {key: value for key, value in plain.items() if key != "event"})
+    return event
 
 
 def event_to_json(event: RunEvent) -> dict[str, Any]:

@@ -11,14 +11,11 @@ from teams.failures import CallFailed, CallFailure
 from teams.lms import adapter_for
 from teams.retry import CallLimits, call_with_retry, lm_of
 from teams.signatures import AnalysisSignature
+from teams.stopping import ended
 
 T = TypeVar("T")
 
 Job = Callable[[], Awaitable[T]]
-
-
-class Stopped(Exception):
-    """The run was stopped from outside while this work was under way."""
 
 
 class Settling:
@@ -61,38 +58,6 @@ async def asked(module: Any, name: str, *, limits: CallLimits | None = None, **i
             return failed.failure
 
 
-async def until_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event | None) -> T:
-    """What `work` gives. When `stop` is set first, `work` is cancelled and, once it has ended, `Stopped` is raised."""
-    if stop is None:
-        return await work
-    working = asyncio.ensure_future(work)
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-    finally:
-        stopping.cancel()
-        working.cancel()
-        await _ended(working, stopping)
-    if not working.cancelled():
-        # It ended by itself after all, perhaps by a bug on its way out, which must not be lost.
-        return working.result()
-    raise Stopped
-
-
-async def _ended(*tasks: "asyncio.Future[Any]") -> None:
-    """Wait until all tasks have ended, however often the waiting itself is cancelled."""
-    cancelled: asyncio.CancelledError | None = None
-    while under_way := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(under_way)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-
-
 class Stream(Generic[T]):
     """What a conductor tells, in order. Iterating raises the conductor's bug, if there was one, after the last."""
 
@@ -124,7 +89,7 @@ async def stream(conduct: Callable[[Callable[[T], None]], Coroutine[Any, Any, No
         yield Stream(queue, task)
     finally:
         task.cancel()
-        await _ended(task)
+        await ended(task)
 
 
 class FanOutTeam(dspy.Module):

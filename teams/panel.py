@@ -125,6 +125,9 @@ class PanelRun(Run):
         self.panel, self.inputs, self.steps, self.run_id = panel, inputs, steps, run_id
         self.spec = panel.spec
         self.late = False
+        # A replay is given every answer at once: who came too late for the synthesis was decided then, not now.
+        before = steps.recorded("heard")
+        self._heard_before: list[str] | None = None if before is None else before["heard"]
 
     def begun(self) -> RunStarted:
         """The first event."""
@@ -201,7 +204,10 @@ class PanelRun(Run):
         if "failure" in recorded:
             self.seat_failed(key, load(CallFailure, recorded["failure"]))
             return
-        self.seat_answered(key, recorded["fields"], expert_result(key, recorded), late=self.late)
+        self.seat_answered(key, recorded["fields"], expert_result(key, recorded), late=self._is_late(key))
+
+    def _is_late(self, key: str) -> bool:
+        return self.late if self._heard_before is None else key not in self._heard_before
 
     async def _synthesise(self, answers: list[ExpertResult]) -> None:
         left = max(self.spec.synthesis_seconds, self.spec.run_seconds - self.elapsed())

@@ -10,9 +10,10 @@ import dspy
 
 from teams.events import ExpertAnswered, ExpertFailed, RunEvent, RunFinished, RunStarted, RunStopped
 from teams.failures import CallFailure
-from teams.fanout import Stopped, until_stopped
 from teams.model import ExpertFailure, ExpertResult, Synthesis
 from teams.steps import Json
+from teams.stopping import Stopped, until_stopped
+from teams.usage import metering
 from teams.wire import dump
 
 
@@ -66,13 +67,15 @@ class Run(ABC):
         self.tell(ExpertAnswered(self.now(), key, result, late=late))
 
     async def recorded(self, lm: Any, call: Awaitable[Any], fields: Callable[[Any], Json]) -> Json:
-        """What a step keeps of a model call: `{fields, model, seconds}`, or `{failure}`."""
+        """What a step keeps of a model call: `{fields, model, seconds, usage}`, or `{failure, usage}`."""
         began = asyncio.get_running_loop().time()
-        outcome = await call
+        with metering() as meter:
+            outcome = await call
+        usage = dump(meter.usage)
         if isinstance(outcome, CallFailure):
-            return {"failure": dump(outcome)}
+            return {"failure": dump(outcome), "usage": usage}
         seconds = round(asyncio.get_running_loop().time() - began, 3)
-        return {"fields": fields(outcome), "model": lm.model, "seconds": seconds}
+        return {"fields": fields(outcome), "model": lm.model, "seconds": seconds, "usage": usage}
 
 
 async def run_to_end(run: Run, stop: asyncio.Event | None) -> None:

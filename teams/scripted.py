@@ -9,6 +9,8 @@ from typing import Any
 import dspy
 from dspy import lm15
 
+from teams.usage import current_meter
+
 _FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]$", re.MULTILINE)
 
 
@@ -46,6 +48,8 @@ class ScriptedEngine:
         """One call: the script's reply to the prompt of `request`."""
         prompt = _prompt(request)
         self.asked.append(prompt)
+        meter = current_meter()
+        meter.sent(request.model)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
@@ -58,6 +62,7 @@ class ScriptedEngine:
         text = reply if isinstance(reply, str) else chat_text(reply)
         message = lm15.Message.assistant(text or " ")
         usage = lm15.Usage(input_tokens=len(prompt.text) // 4, output_tokens=len(text) // 4)
+        meter.told(usage.input_tokens, usage.output_tokens)
         return lm15.Response(id=None, model=request.model, message=message, finish_reason="stop", usage=usage)
 
 

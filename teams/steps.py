@@ -18,6 +18,9 @@ class Steps(Protocol):
     def plan(self, keys: Sequence[str]) -> None:
         """Reserve these keys, in this order."""
 
+    def recorded(self, key: str) -> Json | None:
+        """What was recorded under `key` before this run was begun or taken up again; None where there was nothing."""
+
     async def step(self, key: str, fn: Callable[..., Awaitable[Json]], *args: Any) -> Json:
         """The recorded result of `key`; when there is none, `await fn(*args)`, recorded.
 
@@ -29,7 +32,8 @@ class MemorySteps:
     """Steps kept in memory, as strict as a durable store: results make a JSON round trip, unplanned steps run alone."""
 
     def __init__(self, recorded: dict[str, str] | None = None) -> None:
-        self.recorded: dict[str, str] = {} if recorded is None else recorded
+        self.results: dict[str, str] = {} if recorded is None else recorded
+        self._before = dict(self.results)
         self._planned: set[str] = set()
         self._in_flight: set[str] = set()
 
@@ -40,15 +44,19 @@ class MemorySteps:
             raise ValueError(f"step {twice[0]!r} is planned twice; give every step a name of its own")
         self._planned.update(keys)
 
+    def recorded(self, key: str) -> Json | None:
+        """See `Steps.recorded`."""
+        return json.loads(self._before[key]) if key in self._before else None
+
     async def step(self, key: str, fn: Callable[..., Awaitable[Json]], *args: Any) -> Json:
         """See `Steps.step`. Raises `ValueError` for an unplanned step beside another, or one already in flight."""
         if key in self._in_flight or (self._in_flight and key not in self._planned):
             raise ValueError(f"step {key!r} runs beside {sorted(self._in_flight)} and was not planned; plan it first")
-        if key not in self.recorded:
+        if key not in self.results:
             self._in_flight.add(key)
             try:
-                self.recorded[key] = json.dumps(await fn(*args), allow_nan=False)
+                self.results[key] = json.dumps(await fn(*args), allow_nan=False)
             finally:
                 self._in_flight.discard(key)
-        result: Json = json.loads(self.recorded[key])
+        result: Json = json.loads(self.results[key])
         return result

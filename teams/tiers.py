@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from teams.model import Tier
+from teams.prices import PRICE, Price, parsed_price
 
 AnswerFormat = Literal["chat", "json_schema"]
 
@@ -40,6 +41,8 @@ class ModelSettings(BaseSettings):
     pro_answer_format: AnswerFormat = "chat"
     flash_max_parallel_requests: int = Field(2000, ge=1)
     pro_max_parallel_requests: int = Field(100, ge=1)
+    flash_price: str | None = Field(None, pattern=PRICE)
+    pro_price: str | None = Field(None, pattern=PRICE)
     flash_timeout: float = Field(120.0, gt=0, allow_inf_nan=False)
     pro_timeout: float = Field(120.0, gt=0, allow_inf_nan=False)
 
@@ -68,7 +71,7 @@ class ModelChoice:
     asked for as `served_as` on that OpenAI-compatible server. `answer_format="json_schema"` constrains answers by a
     schema whose strings have at most `longest_string` characters and whose lists at most `longest_list` items.
     `temperature` None is the server's own. `streamed` takes the answer as a stream, for servers that notice only then
-    that a caller has gone. `timeout` is seconds per try.
+    that a caller has gone. `timeout` is seconds per try. `price` is the one that was set for it.
     """
 
     model: str
@@ -83,6 +86,7 @@ class ModelChoice:
     streamed: bool = False
     max_parallel_requests: int = 2000
     timeout: float = 120.0
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ def _limited(choice: ModelChoice, settings: ModelSettings, tier: Tier) -> ModelC
         choice,
         max_parallel_requests=getattr(settings, f"{tier}_max_parallel_requests"),
         timeout=getattr(settings, f"{tier}_timeout"),
+        price=parsed_price(price) if (price := getattr(settings, f"{tier}_price")) else None,
     )
 
 

@@ -3,9 +3,13 @@
 import asyncio
 import hashlib
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -23,6 +27,7 @@ from adapters.port import (
     Invocation,
     MessageRef,
     NotDispatched,
+    NotSafe,
     Place,
     Receipt,
     SendError,
@@ -33,6 +38,7 @@ from adapters.port import (
 from adapters.safety import one_line
 
 _REMEMBERED = 1_000
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -57,6 +63,8 @@ class FolderFrontEnd:
         self._boards: WeakValueDictionary[Path, BoardFile] = WeakValueDictionary()
         self._recent: deque[Journal | BoardFile] = deque(maxlen=_REMEMBERED)
         self._closed = asyncio.Event()
+        # Not the loop's own pool, whose threads others may hold for as long as a database is away.
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="folder")
 
     def capabilities(self, place: Place) -> Capabilities:
         """A file takes everything."""
@@ -74,12 +82,20 @@ class FolderFrontEnd:
         error = await self._append("out", thread.thread, doc, key, create=False)
         return _failed(error) if error else Receipt("sent", MessageRef(thread, (plain(key),)), 1)
 
-    async def find(self, thread: ThreadRef, key: str) -> MessageRef | None:
-        """The post with this key, where it stands whole; None also where the file cannot be read."""
+    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | None:
+        """The post with this key, where it stands whole."""
         if not is_thread_name(thread.thread):
             return None
-        there = await asyncio.to_thread(self._journal("out", thread.thread).has, plain(key))
-        return MessageRef(thread, (plain(key),)) if there else None
+        there = await self._in_thread(self._journal("out", thread.thread).has, plain(key))
+        if isinstance(there, bool):
+            return MessageRef(thread, (plain(key),)) if there else None
+        return there
+
+    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | None:
+        """The invocation's thread, where its root stands."""
+        thread = ThreadRef(invocation.place, thread_name(invocation.key))
+        found = await self.find(thread, key)
+        return thread if isinstance(found, MessageRef) else found
 
     async def board(self, thread: ThreadRef, board: Board, *, revision: int) -> Receipt:
         """Put the board's file in place of the one before, unless that is as new."""
@@ -91,7 +107,7 @@ class FolderFrontEnd:
         path = out / f"{thread.thread}.board.json"
         file = self._boards.setdefault(path, BoardFile(path, out / f"{thread.thread}.jsonl"))
         self._recent.append(file)
-        error = await asyncio.to_thread(file.replace, revision, _fields(board))
+        error = await self._in_thread(file.replace, revision, _fields(board))
         return _failed(error) if error else Receipt("sent", MessageRef(thread, ("board",)), 1)
 
     async def notify(self, invocation: Invocation, doc: Doc) -> Receipt:
@@ -104,11 +120,11 @@ class FolderFrontEnd:
 
     async def serve(self, sink: Sink) -> None:
         """Take in what appears, until closed. Makes the folder where it is missing; OSError where it cannot."""
-        await asyncio.to_thread((self._folder / "in").mkdir, parents=True, exist_ok=True)
+        await self._in_thread(partial((self._folder / "in").mkdir, parents=True, exist_ok=True))
         readable = True
         while not self._closed.is_set():
             try:
-                names = await asyncio.to_thread(self._inbox.waiting)
+                names = await self._in_thread(self._inbox.waiting)
                 readable = True
             except OSError as error:
                 names = []
@@ -127,16 +143,20 @@ class FolderFrontEnd:
         self._closed.set()
 
     async def _deliver(self, name: str, sink: Sink) -> None:
-        delivery = await asyncio.to_thread(self._inbox.take, name)
+        delivery = await self._in_thread(self._inbox.take, name)
         if delivery is None:
             return
         try:
             await sink(delivery.invocation)
+        except NotSafe as error:
+            if self._inbox.put_off(delivery):
+                log.error("invocation.not_safe", file=one_line(name), why=str(error))
+            return
         except Exception:
             if self._inbox.put_off(delivery):
                 log.exception("invocation.not_safe", file=one_line(name))
             return
-        await asyncio.to_thread(self._inbox.acknowledge, delivery)
+        await self._in_thread(self._inbox.acknowledge, delivery)
 
     async def _append(self, room: str, name: str, doc: Doc, key: str, *, create: bool) -> SendError | None:
         if self._closed.is_set():
@@ -144,10 +164,13 @@ class FolderFrontEnd:
         journal = self._journal(room, name)
         if create:
             try:
-                await asyncio.to_thread(made, journal.path.parent)
+                await self._in_thread(made, journal.path.parent)
             except OSError as error:
                 return send_error(error, journal.path)
-        return await asyncio.to_thread(_show, journal, doc, plain(key), create)
+        return await self._in_thread(_show, journal, doc, plain(key), create)
+
+    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
 
     def _journal(self, room: str, name: str) -> Journal:
         path = self._folder / room / f"{name}.jsonl"
@@ -166,6 +189,7 @@ def _fields(board: Board) -> dict[str, object]:
         for row in board.rows
     ]
     shown = {"title": one_line(board.title), "rows": rows, "note": one_line(board.note), "finished": board.finished}
+    shown |= {"run": board.run, "controls": list(board.controls)}
     return {**shown, "text": board_source(board)}
 
 

@@ -34,11 +34,15 @@ class Journal:
             return send_error(error, self.path)
         return None
 
-    def has(self, key: str) -> bool:
-        """Say whether a post with this key stands. A file that cannot be read has none."""
-        with suppress(OSError), self._lock, self._opened(create=False):
-            return key in self._keys
-        return False
+    def has(self, key: str) -> bool | SendError:
+        """Say whether a post with this key stands, or why that cannot be told."""
+        try:
+            with self._lock, self._opened(create=False):
+                return key in self._keys
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            return send_error(error, self.path)
 
     @contextmanager
     def _opened(self, create: bool) -> Iterator[int]:

@@ -8,7 +8,7 @@ from adapters.folder.names import plain
 from adapters.port import Attachment, Invocation, Place
 from adapters.safety import one_line
 
-_FIELDS = ("text", "author", "channel", "key", "attachments")
+_FIELDS = ("text", "author", "channel", "key", "run", "attachments")
 
 
 class NoInvocation(ValueError):
@@ -37,6 +37,7 @@ def invocation(name: str, content: bytes) -> Invocation:
         plain(_text(fields, "key", "") or stem),
         "command",
         _attachments(fields.get("attachments", [])),
+        _text(fields, "run", ""),
     )
 
 

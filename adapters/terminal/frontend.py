@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -15,6 +16,7 @@ from adapters.port import (
     Markdown,
     MessageRef,
     NotDispatched,
+    NotSafe,
     Place,
     Receipt,
     SendError,
@@ -88,6 +90,14 @@ class TerminalFrontEnd:
             shown = self._posts[thread.thread, key] = MessageRef(thread, (key,))
         return Receipt("sent", shown, 1)
 
+    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | None:
+        """The post, if this process showed it: what another one showed is on its screen, not on this one."""
+        return self._posts.get((thread.thread, key))
+
+    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | None:
+        """The thread whose root this process showed."""
+        return self._roots.get(key)
+
     async def board(self, thread: ThreadRef, board: Board, *, revision: int) -> Receipt:
         """Draw the board where there is one to draw on, else say what changed."""
         before = self._boards.get(thread)
@@ -109,7 +119,8 @@ class TerminalFrontEnd:
         """Take in what is typed or piped, one invocation per line, until it ends or the person leaves."""
 
         async def submit(line: str) -> None:
-            await sink(Invocation(PLACE, AUTHOR, line, f"terminal-{uuid4().hex}", "terminal"))
+            with suppress(NotSafe):  # whoever typed it was told
+                await sink(Invocation(PLACE, AUTHOR, line, f"terminal-{uuid4().hex}", "terminal"))
 
         if self._closed:
             return

@@ -543,7 +543,8 @@ async def test_a_cancelled_post_is_shown_whole_or_not_at_all(tmp_path: Path):
 
 async def test_a_board_is_replaced_by_newer_ones_only_also_after_a_restart(tmp_path: Path):
     def board(detail: str) -> Board:
-        return Board("Panel", (BoardRow("Critic", "running", detail, "m-1", 1.5),), "Note")
+        row = BoardRow("Critic", "running", detail, "m-1", 1.5)
+        return Board("Panel", (row,), "Note", run="run", controls=("stop",))
 
     front = FolderFrontEnd(tmp_path)
     thread = await opened(front)
@@ -558,6 +559,8 @@ async def test_a_board_is_replaced_by_newer_ones_only_also_after_a_restart(tmp_p
         "rows": [{"label": "Critic", "state": "running", "detail": "fifth", "model": "m-1", "seconds": 1.5}],
         "note": "Note",
         "finished": False,
+        "run": "run",
+        "controls": ["stop"],
         "text": "Panel\nCritic: running, fifth\nNote",
     }
     await asyncio.gather(*(after.board(thread, board(f"{number}"), revision=number) for number in range(6, 30)))

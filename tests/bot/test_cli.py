@@ -239,6 +239,7 @@ async def test_a_folder_is_served_until_it_is_told_to_end(person, tmp_path):
     folder = tmp_path / "desk"
     (folder / "in").mkdir(parents=True)
     async with model_server() as server:
+        person.environment["PANELIST_GRACE"] = "6"
         process = await person.at(server).start("serve", "--front-end", f"folder:{folder}")
         (folder / "in" / ".ask").write_text(json.dumps({"text": "/panel Open on Sundays?", "author": "ann"}))
         (folder / "in" / ".ask").rename(folder / "in" / "ask.json")
@@ -257,7 +258,7 @@ async def test_a_folder_is_served_until_it_is_told_to_end(person, tmp_path):
     first, second = sorted(folder.glob("out/*.jsonl"), key=lambda thread: "again" in thread.name)
     posts = [json.loads(line)["post"] for line in first.read_text().splitlines()]
     assert len(posts) == len(set(posts)) == 9  # the root, six answers, the synthesis, the roster
-    assert "stopped before they answered" in second.read_text().splitlines()[-1]
+    assert "Paused, will resume" in second.read_text().splitlines()[-1]
     assert not list((folder / "in").iterdir())
 
 

@@ -1,45 +1,14 @@
 """From a line of text to a thread: what is asked is shown, what is wrong is one sentence, nothing is half done."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.memory import MemoryFrontEnd
+from adapters.memory import Fault
 from adapters.port import Attachment, PermissionMissing
-from bot.intake import Intake
-from bot.runs import ModelTeams
-from teams.catalog import load_catalog
 from teams.lms import forget_lms
-from teams.panel import ExpertPanel
-from teams.scripted import Prompt, expert_reply, played, scripted_lm, synthesis_reply
-
-
-class ScriptedTeams(ModelTeams):
-    """The real teams on scripted models."""
-
-    def __init__(self, script) -> None:
-        self.flash, self.pro = scripted_lm(script), scripted_lm(script, "scripted/pro")
-
-    def events(self, brief, steps, run_id, stop):
-        return ExpertPanel(self.flash, self.pro, spec=brief.panel).run(brief.inputs, steps, run_id=run_id, stop=stop)
-
-
-async def good(prompt: Prompt):
-    return expert_reply(f"{prompt.perspective} speaks") if prompt.perspective else synthesis_reply("all in all")
-
-
-@asynccontextmanager
-async def served(script=good):
-    """A memory front end with an intake behind it; runs are awaited when the block ends."""
-    front, teams = MemoryFrontEnd(), ScriptedTeams(script)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        intake = Intake(front, teams, load_catalog(None), group, ("experts: scripted",))
-        serving = group.create_task(front.serve(intake.take))
-        yield front, intake, teams
-        await intake.settled()
-        await front.close()
-        await serving
+from teams.scripted import Prompt, played
+from tests.house import ScriptedTeams, good, served
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +18,9 @@ async def _no_models():
 
 
 async def test_a_panel_is_asked_and_its_thread_tells_all():
-    async with served() as (front, intake, _):
+    async with served() as (front, house, _):
         await front.ask("/panel Should our bakery open on Sundays?")
-        await intake.settled()
+        await house.intake.settled()
         (thread,) = front.threads()
         shown = front.shown(thread)
         board = front.shown_board(thread)
@@ -99,12 +68,12 @@ async def test_stop_ends_the_run_and_keeps_what_came_back():
             await asyncio.Event().wait()
         return await good(prompt)
 
-    async with served(some_hang) as (front, intake, teams):
+    async with served(some_hang) as (front, house, teams):
         await front.ask("/panel Open?")
         while len(front.threads()) == 0 or len(front.shown(front.threads()[0])) < 5:
             await asyncio.sleep(0.01)
         await front.ask("/panel stop")
-        await intake.settled()
+        await house.intake.settled()
         shown = front.shown(front.threads()[0])
         assert played(teams.flash).in_flight == 0
 
@@ -117,13 +86,13 @@ async def test_retry_asks_only_those_that_failed_and_writes_a_second_synthesis()
     async def play(prompt: Prompt):
         return "no answer at all" if prompt.perspective in broken else await good(prompt)
 
-    async with served(play) as (front, intake, teams):
+    async with served(play) as (front, house, teams):
         await front.ask("/panel Open?")
-        await intake.settled()
+        await house.intake.settled()
         asked = len(played(teams.flash).asked)
         broken.clear()
         await front.ask("/panel retry")
-        await intake.settled()
+        await house.intake.settled()
         (thread,) = front.threads()
         shown, keys = front.shown(thread), front.keys(thread)
         again = [prompt.perspective for prompt in played(teams.flash).asked[asked:]]
@@ -143,15 +112,15 @@ async def test_retry_writes_the_synthesis_again_when_that_alone_had_failed():
     async def play(prompt: Prompt):
         return "no synthesis at all" if failing and not prompt.perspective else await good(prompt)
 
-    async with served(play) as (front, intake, teams):
+    async with served(play) as (front, house, teams):
         await front.ask("/panel Open?")
-        await intake.settled()
+        await house.intake.settled()
         (thread,) = front.threads()
         assert "No synthesis" in "".join(front.shown(thread))
         failing = False
         asked = len(played(teams.flash).asked)
         await front.ask("/panel retry")
-        await intake.settled()
+        await house.intake.settled()
         assert "Synthesis v2" in "".join(front.shown(thread))
         assert len(played(teams.flash).asked) == asked
 
@@ -164,9 +133,9 @@ async def test_fault_30_when_all_fail_the_thread_has_one_message_and_the_log_one
         raise dspy.lm15.AuthError("CANARY", status=401)
 
     with capture_logs() as logs:
-        async with served(revoked) as (front, intake, _):
+        async with served(revoked) as (front, house, _):
             await front.ask("/panel Open?")
-            await intake.settled()
+            await house.intake.settled()
             (thread,) = front.threads()
             root, message = front.shown(thread)
     assert message.count("refused the key") == 1
@@ -176,10 +145,10 @@ async def test_fault_30_when_all_fail_the_thread_has_one_message_and_the_log_one
 
 
 async def test_one_gesture_delivered_twice_is_one_run():
-    async with served() as (front, intake, teams):
+    async with served() as (front, house, teams):
         for _ in range(2):
             await front.ask("/panel Open?", key="same")
-        await intake.settled()
+        await house.intake.settled()
         assert len(front.threads()) == 1
         assert len(played(teams.flash).asked) == 6
 
@@ -188,7 +157,7 @@ async def test_stop_ends_the_newest_run_that_still_runs_and_stop_all_every_one()
     async def hang(_: Prompt):
         await asyncio.Event().wait()
 
-    async with served(hang) as (front, intake, teams):
+    async with served(hang) as (front, house, teams):
         for question in "abc":
             await front.ask(f"/panel {question}?")
         while played(teams.flash).in_flight < 18:
@@ -200,8 +169,8 @@ async def test_stop_ends_the_newest_run_that_still_runs_and_stop_all_every_one()
         while played(teams.flash).in_flight > 6:
             await asyncio.sleep(0.01)
         assert "Stopped" in front.shown(front.threads()[1])[-1]
-        intake.stop_all()
-        await intake.settled()
+        await house.intake.stop_all()
+        await house.intake.settled()
         assert all("Stopped" in front.shown(thread)[-1] for thread in front.threads())
 
 
@@ -212,9 +181,9 @@ async def test_a_bug_below_a_call_is_logged_with_its_place_and_without_its_words
         raise KeyError("CANARY")
 
     with capture_logs() as logs:
-        async with served(broken) as (front, intake, _):
+        async with served(broken) as (front, house, _):
             await front.ask("/panel Open?")
-            await intake.settled()
+            await house.intake.settled()
     broke = [entry for entry in logs if entry["event"] == "call.broke"]
     assert len(broke) == 6
     assert any("test_intake.py" in place for place in broke[0]["at"])
@@ -223,9 +192,9 @@ async def test_a_bug_below_a_call_is_logged_with_its_place_and_without_its_words
 
 async def test_an_attachment_that_could_not_be_read_is_named_and_the_rest_is_used():
     files = (Attachment("notes.md", "The rent is low on Sundays."), Attachment("plan.pdf", problem="a PDF"))
-    async with served() as (front, intake, teams):
+    async with served() as (front, house, teams):
         invocation = await front.ask("/panel Open?", attachments=files)
-        await intake.settled()
+        await house.intake.settled()
         assert "plan.pdf: a PDF" in front.told(invocation.author)[0]
     assert all(
         "> The rent is low on Sundays." in prompt.text for prompt in played(teams.flash).asked if prompt.perspective
@@ -233,15 +202,14 @@ async def test_an_attachment_that_could_not_be_read_is_named_and_the_rest_is_use
 
 
 async def test_where_no_thread_can_be_opened_nothing_is_asked_and_the_fix_is_told():
-    from adapters.memory import Fault
-
-    async with served() as (front, _, teams):
+    async with served() as (front, house, teams):
         front.script(
             Fault(
                 PermissionMissing("the bot is not in this channel", "invite it with /invite"), operation="open_thread"
             )
         )
         invocation = await front.ask("/panel Open?")
+        await house.intake.settled()
         assert "invite it with /invite" in front.told(invocation.author)[0]
         assert played(teams.flash).asked == []
 
@@ -255,17 +223,13 @@ async def test_a_bug_in_a_run_is_told_once_and_the_next_run_works():
                 raise KeyError("a bug of ours")
             return super().events(brief, steps, run_id, stop)
 
-    front, teams = MemoryFrontEnd(), Broken(good)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        intake = Intake(front, teams, load_catalog(None), group)
-        group.create_task(front.serve(intake.take))
+    async with served(teams=Broken(good)) as (front, house, teams):
         await front.ask("/panel Open?")
-        await intake.settled()
+        await house.intake.settled()
         teams.breaks = False
         await front.ask("/panel Open?")
-        await intake.settled()
-        await front.close()
-    broken, whole = (front.shown(thread) for thread in front.threads())
-    assert "The run broke" in broken[-1]
-    assert all(front.shown_board(thread).finished for thread in front.threads())
-    assert "from 6 of 6" in whole[-1]
+        await house.intake.settled()
+        broken, whole = (front.shown(thread) for thread in front.threads())
+        assert "The run broke" in broken[-1]
+        assert all(front.shown_board(thread).finished for thread in front.threads())
+        assert "from 6 of 6" in whole[-1]

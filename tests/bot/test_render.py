@@ -7,7 +7,7 @@ import pytest
 from adapters.plain import board_source, doc_source
 from bot import render
 from bot.progress import Progress
-from bot.runs import LiveRun
+from bot.receipts import Receipt
 from teams.catalog import load_catalog
 from teams.events import (
     ExpertAnswered,
@@ -201,15 +201,37 @@ def test_nothing_on_a_finished_board_still_runs():
 
 
 def test_a_retry_says_its_answers_once_and_its_synthesis_anew():
-    from bot.runs import Brief
-
-    first = LiveRun("run-1", Brief("panel", "t"))
-    second = first.continued()
-    assert first.key("expert/lawyer") == second.key("expert/lawyer") == "run-1/expert/lawyer"
-    assert first.key("synthesis") != second.key("synthesis")
+    keys = [render.post_key("run-1", "expert/lawyer", round_) for round_ in (1, 2)]
+    assert keys == ["run-1/expert/lawyer"] * 2
+    assert render.post_key("run-1", "synthesis", 1) != render.post_key("run-1", "synthesis", 2)
     progress = after(*ONE_FAILED, written())
-    (post,) = render.posts(written(), progress, second.round)
-    assert post.doc.title == "Synthesis v2"
+    (post,) = render.posts(written(), progress, render.Round(2, ("optimist",)))
+    assert post.doc.title == "Synthesis v2: added Lawyer"
+
+
+def test_a_retry_that_adds_nobody_says_that_it_was_written_anew():
+    progress = after(*ONE_FAILED, written(stand_in=True))
+    (post,) = render.posts(written(stand_in=True), progress, render.Round(3, ("optimist", "lawyer")))
+    assert post.doc.title == "Synthesis v3 by a stand-in: pro failed, flash wrote it; written anew"
+
+
+@pytest.mark.parametrize(
+    ("receipt", "line"),
+    [
+        (Receipt(7, 5120, 3400, 0.0213, 0.0213), "Receipt: 7 model calls, 5,120 tokens in and 3,400 out, $0.0213."),
+        (Receipt(1, 10, 5, None, 0.1, 0), "Receipt: 1 model call, 10 tokens in and 5 out, cost unknown."),
+        (Receipt(3, 0, 0, 0.0, 0.2, 2), "Receipt: 3 model calls, 0 tokens in and 0 out (2 told no usage), $0.0000."),
+    ],
+)
+def test_fault_45_the_receipt_says_what_is_known_and_what_is_not(receipt, line):
+    assert render.receipt_line(receipt) == line
+
+
+def test_the_controls_of_a_board_are_what_can_be_done_to_the_run_now():
+    assert render.board(after(started()), "run-1").controls == ("stop",)
+    assert render.board(after(*ONE_FAILED, END), "run-1").controls == ("retry",)
+    everybody = (started(), *(answered(seat.perspective) for seat in SEATS), written(), END)
+    assert render.board(after(*everybody), "run-1").controls == ()
 
 
 def test_the_list_of_panels_names_each_with_its_purpose():

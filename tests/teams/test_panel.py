@@ -204,7 +204,7 @@ async def test_a_replay_counts_as_heard_whom_the_synthesis_was_written_from():
     spec = PanelSpec("t", "T", "d", SPEC.perspectives, expert_seconds=10, run_seconds=11, synthesis_seconds=10)
     steps = MemorySteps()
     first = await told(panel(script(customer=late), script(synthesis=synthesise), spec=spec), steps=steps)
-    again = await told(panel(spec=spec), steps=MemorySteps(steps.recorded))
+    again = await told(panel(spec=spec), steps=MemorySteps(steps.results))
 
     assert of(SynthesisWritten, first)[0].synthesis == of(SynthesisWritten, again)[0].synthesis
     assert of(SynthesisWritten, again)[0].synthesis.missing == ("customer",)
@@ -406,7 +406,7 @@ async def test_recorded_steps_are_not_asked_again():
     steps = MemorySteps()
     failing = LM15.AuthError("no", status=401)
     await told(panel(script(contrarian=failing)), steps=steps)
-    kept = {key: json_ for key, json_ in steps.recorded.items() if '"failure"' not in json_ and "synthesis" not in key}
+    kept = {key: json_ for key, json_ in steps.results.items() if '"failure"' not in json_ and "synthesis" not in key}
 
     flash = scripted_lm(script())
     events = await told(ExpertPanel(flash, scripted_lm(script(), "scripted/pro"), spec=SPEC), steps=MemorySteps(kept))

@@ -90,7 +90,7 @@ async def test_a_passage_cannot_pass_for_another_source():
 async def test_every_turn_and_tool_call_is_a_step_of_its_own():
     steps = MemorySteps()
     await told(ResearchTeam(flash(), pro(), sources=SOURCES), steps=steps)
-    assert list(steps.recorded) == ["turn:0", "tool:0", "turn:1", "tool:1", "extract", "analysis", "synthesis"]
+    assert list(steps.results) == ["turn:0", "tool:0", "turn:1", "tool:1", "extract", "analysis", "synthesis"]
 
     lm = flash()
     await told(ResearchTeam(lm, pro(), sources=SOURCES), steps=steps)

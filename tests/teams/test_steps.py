@@ -31,7 +31,7 @@ async def test_results_make_a_json_round_trip():
     for unserialisable in ({"x": object()}, {"x": float("nan")}):
         with pytest.raises((TypeError, ValueError)):
             await steps.step("b", value, unserialisable)
-    assert "b" not in steps.recorded
+    assert "b" not in steps.results
 
 
 async def test_steps_side_by_side_must_be_planned():

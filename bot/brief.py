@@ -1,0 +1,29 @@
+"""The brief: all that a run is asked, whichever command and front end it came from."""
+
+from dataclasses import dataclass, field
+
+from teams.events import Team
+from teams.model import PanelInputs, PanelSpec, Source
+from teams.quoting import quoted, quoted_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a run is asked. Plain JSON in the run database (`teams.wire`), so that it outlives the process."""
+
+    team: Team
+    topic: str
+    panel: PanelSpec | None = None
+    sources: tuple[Source, ...] = field(default=(), repr=False)
+    profile: str = ""
+    pillars: str = ""
+
+    @property
+    def inputs(self) -> PanelInputs:
+        """What every expert is given."""
+        return PanelInputs(self.topic, quoted(self.sources), quoted_lines(self.profile), self.pillars)
+
+    @property
+    def title(self) -> str:
+        """What was asked of whom, as one line."""
+        return f"{self.panel.title if self.panel else 'Research'}: {self.topic}"

@@ -1,0 +1,104 @@
+"""Databases: engines made the way runs need them, what their errors mean, and one process per run database.
+
+SQLite is set to WAL with `synchronous=NORMAL`: a killed process loses nothing that was committed; a power cut may lose
+the last commits, never the file (SQLite documentation, "Write-Ahead Logging").
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from bot.stored import StoreFailed, StoreUnusable
+
+LOCK_SECONDS = 2.0
+"""How long one of our own statements waits for a lock. Chat platforms want to hear of a command within 3 s."""
+
+
+def sqlite_engine(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> sa.Engine:
+    """An engine for our own tables in one SQLite file: transactions begin as writers, so that none fails half-way."""
+    engine = sa.create_engine(f"sqlite:///{path}", pool_size=1, max_overflow=2)
+    _on_connect(engine, isolation_level=None, lock_seconds=lock_seconds)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def sqlite_reader(path: Path) -> sa.Engine:
+    """An engine that only reads, also while another process writes."""
+    return sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=sa.NullPool)
+
+
+def dbos_engine(path: Path) -> sa.Engine:
+    """An engine for DBOS' tables. Its own has no WAL; at 100 runs at once that is half as fast."""
+    engine = sa.create_engine(f"sqlite:///{path}", pool_size=5, max_overflow=0, pool_timeout=60)
+    _on_connect(engine, isolation_level="IMMEDIATE", lock_seconds=30.0)
+    return engine
+
+
+def _on_connect(engine: sa.Engine, *, isolation_level: str | None, lock_seconds: float) -> None:
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = isolation_level
+        for pragma in (
+            f"busy_timeout={int(lock_seconds * 1000)}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+
+def failure(error: sa.exc.DBAPIError, what: str) -> StoreFailed:
+    """What a database's error means, as one sentence. It quotes neither statement nor values."""
+    said = str(error.orig).lower()
+    for sign, why in _REASONS.items():
+        if sign in said:
+            return StoreFailed(f"{what}: {why}")
+    return StoreFailed(f"{what}: the database refused ({type(error.orig).__name__}); the log says more")
+
+
+_REASONS = {
+    "locked": "another program holds the database; end it, or wait until it is done",
+    "full": "no space is left on the disk; make room",
+    "disk i/o error": "the disk refused to write; look at the disk and at the room on it",
+    "readonly": "the database is read-only; let the user that runs this write to its file and folder",
+    "malformed": "the file is damaged; put it aside and restore a backup, or begin with a new one",
+    "not a database": "the file is damaged; put it aside and restore a backup, or begin with a new one",
+    "unable to open": "the file cannot be opened; let the user that runs this read and write it",
+}
+
+
+@contextmanager
+def sole_process(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder of run databases as long as the block; it ends with the process, however that ends.
+
+    Raises `StoreUnusable` when another process holds it, or when the folder cannot be written.
+    """
+    path = folder / "lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StoreUnusable(f"{folder}: {why}; set PANELIST_HOME to a folder you may write to") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise StoreUnusable(f"{path} cannot be locked: {error.strerror}; use a local disk") from error
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+            raise StoreUnusable(
+                f"{folder} is in use by process {holder or '?'}; stop that one first, or set another PANELIST_HOME"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

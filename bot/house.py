@@ -1,0 +1,137 @@
+"""The house of a process that runs panels: database, courier, conductor and intake, put together and taken apart."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+
+from adapters.port import FrontEnd
+from bot.conduct import Conductor
+from bot.courier import Courier
+from bot.database import sole_process, sqlite_engine
+from bot.intake import House, Intake
+from bot.migrations import migrate
+from bot.model_teams import Teams
+from bot.receipts import Budgets, Ledger, Tariff
+from bot.rules import Rules
+from bot.runs import DurableRuns
+from bot.store import Store, database_of, day_start
+from bot.stored import StoreFailed, StoreUnusable
+from teams.catalog import Catalog
+
+log = structlog.get_logger()
+
+CLEAN_SECONDS = 3_600.0
+"""How often old runs are looked for."""
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a house is built from. `keep_days` is how long runs are kept once they are over."""
+
+    folder: Path
+    teams: Teams
+    catalog: Catalog
+    rules: Rules = Rules()
+    tariff: Tariff = Tariff()
+    budgets: Budgets = Budgets()
+    status: tuple[str, ...] = ()
+    keep_days: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A house in use."""
+
+    intake: Intake
+    conductor: Conductor
+    store: Store
+    courier: Courier
+
+
+@asynccontextmanager
+async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterator[Open]:
+    """A house on the run databases in `plan.folder`, which this process alone uses as long as the block. What was under
+    way is taken up; what is still under way when the block ends stays so in the database.
+
+    Raises `StoreUnusable`.
+    """
+    with sole_process(plan.folder):
+        engine = sqlite_engine(database_of(plan.folder))
+        migrate(engine)
+        store = Store(engine)
+        try:
+            spent = await store.charged_since(day_start(time.time()))
+            courier = Courier(fronts, store)
+            ledger = Ledger(plan.tariff, plan.budgets, spent)
+            conductor = Conductor(store, courier, plan.teams, ledger, status=plan.status)
+            runs = DurableRuns(plan.folder / "steps.sqlite", conductor.conduct)
+            house = House(store, courier, conductor, runs, plan.catalog, plan.rules, ledger, plan.status)
+            async with asyncio.TaskGroup() as group:
+                intake = Intake(house, group)
+                async with runs:
+                    await intake.take_up()
+                    cleaning = group.create_task(_clean(store, runs, plan.keep_days), name="clean")
+                    try:
+                        yield Open(intake, conductor, store, courier)
+                    finally:
+                        cleaning.cancel()
+        except StoreUnusable:
+            raise
+        finally:
+            await store.close()
+
+
+async def _clean(store: Store, runs: DurableRuns, keep_days: float) -> None:
+    while True:
+        try:
+            removed = 0
+            while gone := await store.expire(store.now() - keep_days * DAY):
+                await runs.delete(gone)
+                removed += len(gone)
+            if removed:
+                log.info("runs.removed", runs=removed, keep_days=keep_days)
+        except StoreFailed as error:
+            log.warning("runs.not_removed", why=str(error))
+        await asyncio.sleep(CLEAN_SECONDS)
+
+
+def served_folder(home: Path) -> Path:
+    """The folder of the run databases of `panelist serve`."""
+    return home / "runs" / "serve"
+
+
+@asynccontextmanager
+async def folder_of_its_own(home: Path, keep_days: float) -> AsyncIterator[Path]:
+    """A folder of run databases for one process that serves nobody else; those of long ago are removed."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    folder = home / "runs" / "once" / f"{stamp}-{uuid4().hex[:8]}"
+    await asyncio.to_thread(_remove_old, folder.parent, keep_days)
+    yield folder
+    # The record is in the other file; nobody takes up a run whose terminal is gone.
+    for name in ("steps.sqlite", "steps.sqlite-wal", "steps.sqlite-shm", "lock"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _remove_old(once: Path, keep_days: float) -> None:
+    before = time.time() - keep_days * DAY
+    with suppress(OSError):
+        for folder in once.iterdir():
+            if folder.stat().st_mtime < before:
+                with suppress(StoreUnusable), sole_process(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_databases(home: Path) -> list[Path]:
+    """All files with runs, that of `panelist serve` first, then the newest."""
+    once = sorted((home / "runs" / "once").glob("*/runs.sqlite"), reverse=True)
+    return [path for path in (database_of(served_folder(home)), *once) if path.exists()]

@@ -1,0 +1,172 @@
+"""Receipts and budgets: what a run consumed, what that cost, and when no further call is begun.
+
+A budget is kept by reservation: before a call its cost is guessed high and set aside, after it what it did cost is
+taken instead. So runs side by side cannot all spend the last dollar; the synthesis of every run is set aside first, so
+that what was paid for is still brought together.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bot.brief import Brief
+from teams.prices import Price
+from teams.usage import Usage
+
+UNKNOWN = Price(15 / 1_000_000, 75 / 1_000_000)
+"""What a token is charged against a budget where no price is known: more than common models cost in 2026."""
+
+EXPERT_TOKENS = (1_000, 2_000)
+"""Tokens guessed for an expert's call: its instructions going in, beside the inputs, and its answer."""
+
+SYNTHESIS_TOKENS = (1_500, 2_000)
+"""The same for the synthesis, going in once for each answer."""
+
+CHARACTERS_PER_TOKEN = 3
+"""Fewer than the usual four, so that the guess is high."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the model calls of a run consumed. `cost` in US dollars is None where a price is not known; calls that told
+    no usage (`unmetered`) are not in it. `charged` is what counts against budgets: unknown costs are guessed high."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = 0.0
+    charged: float = 0.0
+    unmetered: int = 0
+
+    def plus(self, usage: Usage, price: Price | None, guess: float) -> "Receipt":
+        """This receipt and one step more. `guess` is what a call is charged that told no usage."""
+        metered = (price or UNKNOWN).of(usage.input_tokens, usage.output_tokens)
+        known = price is not None or usage.calls == usage.unmetered
+        return Receipt(
+            self.calls + usage.calls,
+            self.input_tokens + usage.input_tokens,
+            self.output_tokens + usage.output_tokens,
+            self.cost + (metered if price else 0.0) if known and self.cost is not None else None,
+            self.charged + metered + usage.unmetered * guess,
+            self.unmetered + usage.unmetered,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """US dollars that may be spent; 0 is no limit."""
+
+    run: float = 0.0
+    day: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """The models of the two tiers, and what is known of prices by model."""
+
+    flash: str = ""
+    pro: str = ""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+    def guess(self, step: str, brief: Brief) -> float:
+        """What the call of a step may cost, guessed high."""
+        seats = brief.panel.perspectives if brief.panel else ()
+        if step.startswith("synthesis"):
+            into, out = SYNTHESIS_TOKENS
+            return self._of(self.pro).of(into * max(len(seats), 1), out)
+        dear = any(seat.tier == "pro" and step == f"expert:{seat.key}" for seat in seats)
+        inputs = brief.inputs if brief.team == "panel" else None
+        given = brief.topic if inputs is None else f"{inputs.topic}{inputs.research_docs}{inputs.entity_profile}"
+        into, out = EXPERT_TOKENS
+        return self._of(self.pro if dear else self.flash).of(into + len(given) // CHARACTERS_PER_TOKEN, out)
+
+    def _of(self, model: str) -> Price:
+        return self.prices.get(model, UNKNOWN)
+
+
+class Ledger:
+    """What the runs of this process may still spend today. `spent` is what was spent before it began."""
+
+    def __init__(
+        self,
+        tariff: Tariff = Tariff(),
+        budgets: Budgets = Budgets(),
+        spent: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.tariff, self.budgets = tariff, budgets
+        self._spent, self._reserved, self._clock = spent, 0.0, clock
+        self._day = int(clock() // 86_400)
+
+    def purse(self, brief: Brief) -> "Purse":
+        """The purse of one round of a run; close it when the round is over."""
+        return Purse(self, brief)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether nothing is left of today's budget."""
+        return bool(self.budgets.day) and self.today() + self._reserved >= self.budgets.day
+
+    def today(self) -> float:
+        """What was spent today, in UTC."""
+        if self._day != int(self._clock() // 86_400):
+            self._day, self._spent = int(self._clock() // 86_400), 0.0
+        return self._spent
+
+    def fits(self, amount: float) -> bool:
+        """Whether today's budget has room for so much more."""
+        return not self.budgets.day or self.today() + self._reserved + amount <= self.budgets.day
+
+    def reserve(self, amount: float) -> None:
+        """Set so much aside, or release it where it is negative."""
+        self._reserved += amount
+
+    def spend(self, amount: float) -> None:
+        """Count what was spent."""
+        self.today()
+        self._spent += amount
+
+
+class Purse:
+    """What one round of a run may spend, and what it did."""
+
+    def __init__(self, ledger: Ledger, brief: Brief) -> None:
+        self._ledger, self._brief = ledger, brief
+        self.receipt = Receipt()
+        self._guesses: dict[str, float] = {}
+        self._aside = 0.0
+        self._set_aside(ledger.tariff.guess("synthesis", brief))
+
+    def refusal(self, step: str) -> str | None:
+        """Why the call of a step is not begun, or None when it is: then its cost is set aside until `settle`."""
+        guess = self._ledger.tariff.guess(step, self._brief)
+        self._guesses[step] = guess
+        if step.startswith("synthesis"):
+            # Its cost has been set aside since the run began.
+            return None
+        budget = self._ledger.budgets.run
+        if budget and self.receipt.charged + self._aside + guess > budget:
+            return f"not asked: the budget of a run, ${budget:.2f}, has no room for another call"
+        if not self._ledger.fits(guess):
+            return f"not asked: today's budget, ${self._ledger.budgets.day:.2f}, is used up until 00:00 UTC"
+        self._set_aside(guess)
+        return None
+
+    def settle(self, step: str, usage: Usage) -> None:
+        """Count what the call of a step consumed, also one that was recorded before this process began."""
+        tariff = self._ledger.tariff
+        guess = self._guesses.pop(step, None)
+        if guess is not None and not step.startswith("synthesis"):
+            self._set_aside(-guess)
+        before = self.receipt.charged
+        per_call = guess if guess is not None else tariff.guess(step, self._brief)
+        self.receipt = self.receipt.plus(usage, tariff.prices.get(usage.model), per_call)
+        self._ledger.spend(self.receipt.charged - before)
+
+    def close(self) -> None:
+        """Release what is set aside."""
+        self._set_aside(-self._aside)
+
+    def _set_aside(self, amount: float) -> None:
+        self._aside += amount
+        self._ledger.reserve(amount)

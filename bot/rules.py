@@ -1,0 +1,36 @@
+"""Who may do what: pure, from settings read once. Whatever is not allowed has a reason that the asker can act on."""
+
+from dataclasses import dataclass
+
+from adapters.port import Invocation, Place
+from bot.stored import Quotas
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`admins` are people's ids, `allowed_channels` channels' ids; either may have its surface before it, as in
+    `slack:U012AB`. `allowed_channels=None` allows all; an empty set allows none. `runs_in_flight` is 0 for no limit."""
+
+    admins: frozenset[str] = frozenset()
+    allowed_channels: frozenset[str] | None = None
+    quotas: Quotas = Quotas()
+    runs_in_flight: int = 0
+
+    def is_admin(self, who: Invocation) -> bool:
+        """Whether the one who asks may stop anybody's run and has no quota."""
+        return bool({who.author, f"{who.place.surface}:{who.author}"} & self.admins)
+
+    def allows(self, place: Place) -> bool:
+        """Whether runs may be asked for in a place."""
+        if self.allowed_channels is None:
+            return True
+        return bool({place.channel, f"{place.surface}:{place.channel}"} & self.allowed_channels)
+
+    def quotas_of(self, who: Invocation) -> Quotas:
+        """The quotas that count for the one who asks."""
+        return Quotas(waiting=self.quotas.waiting) if self.is_admin(who) else self.quotas
+
+
+def listed(text: str | None) -> frozenset[str] | None:
+    """A setting's list, parted by commas or spaces; None where it is not set."""
+    return None if text is None else frozenset(text.replace(",", " ").split())

@@ -1,0 +1,63 @@
+"""The tables of runs: what was asked, how it stands, what was posted. Times are seconds since 1970, UTC."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("run", sa.Text, nullable=False, index=True),
+    sa.Column("at", sa.Double, nullable=False),
+    comment="Gestures that were carried out, so that one delivered again is not carried out again",
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("surface", sa.Text, nullable=False),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("invocation", sa.Text, nullable=False),
+    sa.Column("brief", sa.Text, nullable=False),
+    sa.Column("thread", sa.Text),
+    # Starts of the process in which it was under way: all of them, and those since it last got on.
+    sa.Column("boots", sa.Integer, nullable=False),
+    sa.Column("stuck", sa.Integer, nullable=False),
+    sa.Column("stop_by", sa.Text),
+    # Of the rounds that are over: results by step, and the events of the last one.
+    sa.Column("steps", sa.Text),
+    sa.Column("events", sa.Text),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("input_tokens", sa.Integer, nullable=False),
+    sa.Column("output_tokens", sa.Integer, nullable=False),
+    sa.Column("unmetered", sa.Integer, nullable=False),
+    sa.Column("cost", sa.Double),
+    sa.Column("charged", sa.Double, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("queued_at", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.Index("runs_by_status", "status", "queued_at"),
+    sa.Index("runs_by_place", "surface", "tenant", "channel", "created_at"),
+    sa.Index("runs_by_author", "surface", "tenant", "author", "created_at"),
+    sa.Index("runs_by_time", "created_at"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("run", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("ref", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("at", sa.Double, nullable=False),
+    comment="Every post: sending, sent (with where it stands) or failed (with why)",
+)

@@ -1,0 +1,111 @@
+"""What the run database holds, as values: runs, posts, quotas, and what became of a request. Knows no database."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from adapters.port import Invocation, MessageRef, ThreadRef
+from bot.brief import Brief
+from bot.receipts import Receipt
+
+
+class StoreFailed(Exception):
+    """The run database could not do what was asked. The message is one sentence with what to do; nothing was done."""
+
+
+class StoreUnusable(StoreFailed):
+    """The run database cannot be opened as it is."""
+
+
+Status = Literal["accepted", "running", "finished", "stopped", "broken", "quarantined", "unopened"]
+"""How a run stands: accepted and waiting for its turn, under way, or over in one of the last five ways."""
+
+ENDED = ("finished", "stopped", "broken", "quarantined", "unopened")
+SUSPECT = 2
+"""Starts in a row that a run did not get on in, after which it is suspected of ending its process."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """One run as the database has it. `boots` counts its starts, `stuck` those since it last got on."""
+
+    id: str
+    round: int
+    status: Status
+    invocation: Invocation
+    brief: Brief
+    thread: ThreadRef | None
+    boots: int
+    stuck: int
+    stop_by: str | None
+    steps: dict[str, str] = field(repr=False)
+    events: list[dict[str, Any]] = field(repr=False)
+    receipt: Receipt
+    created_at: float
+    queued_at: float
+    started_at: float | None
+    ended_at: float | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.status in ENDED
+
+    @property
+    def taken_up(self) -> bool:
+        """Whether its round had begun in an earlier start, and its thread been opened."""
+        return self.status == "running" and self.thread is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How many runs may begin in a day, and how many may wait for their turn; 0 is no limit."""
+
+    person: int = 0
+    channel: int = 0
+    workspace: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The run is safe: it will be run, whatever becomes of this process. `waiting` are those before it in line."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """This gesture was carried out before."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverQuota:
+    """So many runs were begun today by this `whom`; or so many wait already."""
+
+    whom: Literal["person", "channel", "workspace", "waiting"]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a round ended, and what it leaves."""
+
+    status: Status
+    steps: dict[str, str]
+    events: list[dict[str, Any]]
+    receipt: Receipt
+
+
+PostState = Literal["sending", "sent", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One post in the outbox. `owner` is the process that was sending it."""
+
+    key: str
+    state: PostState
+    owner: str
+    ref: MessageRef | None = None

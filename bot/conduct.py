@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,14 +18,17 @@ from bot.receipts import Ledger, Purse
 from bot.runs import PutOff, StepRecord, is_engines_own, sole
 from bot.steps import RunSteps
 from bot.store import Store
-from bot.stored import SUSPECT, Ending, Status, StoredRun, StoreFailed
+from bot.stored import Ending, Status, StoredRun, StoreFailed
 from teams.events import RunEvent, event_to_json
 from teams.stopping import Stopped, until_stopped
 
 log = structlog.get_logger()
 
-CRASHES = SUSPECT + 1
+CRASHES = 3
 """How often a run may end its process without having got on in between, before it is left alone."""
+
+FRUITLESS = 50
+"""The same for processes that ended while it was under way, whoever was to blame."""
 
 PAUSE_SECONDS = 3.0
 """How long the threads of runs that are put off have to be told so."""
@@ -61,7 +64,8 @@ class LiveRun:
 
 
 class Conductor:
-    """Carries out the runs of this process, and knows which are under way."""
+    """Carries out the runs of this process, and knows which are under way. `blamed` is the run that the process before
+    this one was working on when it ended."""
 
     def __init__(
         self,
@@ -71,27 +75,28 @@ class Conductor:
         ledger: Ledger,
         *,
         status: tuple[str, ...] = (),
+        blamed: str = "",
     ) -> None:
         self._store, self._courier, self._teams, self._ledger = store, courier, teams, ledger
-        self._status = status
+        self._status, self._blamed = status, blamed
         self.ended: Callable[[str], None] = lambda _: None
         """Told the id of each run that is over."""
         self.live: dict[str, LiveRun] = {}
         self._begun_here: set[str] = set()
         self._stops: set[str] = set()
-        self._one_suspect = asyncio.Lock()
         self._one_over = asyncio.Event()
         self._pausing = False
 
     async def conduct(self, run_id: str, round_: int, record: StepRecord) -> None:
         """Carry out a round of a run, from where it stands. Raises `PutOff` when the process pauses before its end."""
-        # Taken up again in the process that put it off: then nothing crashed.
-        stored = await self._store.begin(run_id, round_, again_here=run_id in self._begun_here)
+        stored = await self._store.begin(run_id, round_)
         if stored is None:
             self.ended(run_id)
             return
-        self._begun_here.add(run_id)
         before = await record.before() if stored.boots > 1 else {}
+        if stored.status == "running" and run_id not in self._begun_here:
+            stored = await self._store.taken_up(stored, len(before), blamed=run_id == self._blamed)
+        self._begun_here.add(run_id)
         purse = self._ledger.purse(stored.brief)
         steps = RunSteps(record, purse, _kept(stored.steps), before)
         live = LiveRun(stored, steps, purse, asyncio.Event(), asyncio.Event(), Progress(), [])
@@ -99,7 +104,6 @@ class Conductor:
         try:
             with structlog.contextvars.bound_contextvars(run=run_id, team=stored.brief.team):
                 if self._pausing:
-                    await self._store.got_on(run_id)
                     raise PutOff
                 await self._in_thread(live)
         finally:
@@ -152,25 +156,22 @@ class Conductor:
             await self._courier.notify(stored.invocation, lost)
 
     async def _delivered(self, live: LiveRun, delivery: Delivery) -> None:
-        # In its first start a run's steps alone tell whether it got on; later ones note it.
-        crashes = 0 if live.stored.boots == 2 and live.steps.results else live.stored.stuck
-        if crashes >= CRASHES:
-            await self._quarantine(live, delivery, crashes)
+        if live.stored.blamed >= CRASHES or live.stored.stuck >= FRUITLESS:
+            await self._quarantine(live, delivery)
             return
         if live.stored.taken_up:
             self._say(live, delivery, f"resumed/{live.stored.boots}", render.resumed())
-        async with self._in_turn(live, crashes):
-            try:
-                await until_stopped(self._tell(live, delivery), live.pause)
-            except Stopped:
-                await self._put_off(live, delivery)
-            except Exception as error:
-                if isinstance(sole(error), StoreFailed | PutOff):
-                    raise
-                await self._broke(live, delivery)
-                if is_engines_own(error):
-                    raise
-                return
+        try:
+            await until_stopped(self._tell(live, delivery), live.pause)
+        except Stopped:
+            await self._put_off(live, delivery)
+        except Exception as error:
+            if isinstance(sole(error), StoreFailed | PutOff):
+                raise
+            await self._broke(live, delivery)
+            if is_engines_own(error):
+                raise
+            return
         await self._end(live, live.progress.ended or "broken")
 
     async def _broke(self, live: LiveRun, delivery: Delivery) -> None:
@@ -232,43 +233,17 @@ class Conductor:
                 await delivery.settled()
         except TimeoutError:
             log.warning("run.paused_untold")
-        await self._store.got_on(live.id)
         log.info("run.paused")
         raise PutOff
 
-    async def _quarantine(self, live: LiveRun, delivery: Delivery, crashes: int) -> None:
+    async def _quarantine(self, live: LiveRun, delivery: Delivery) -> None:
+        crashes = max(live.stored.blamed, live.stored.stuck)
         log.error("run.quarantined", crashes=crashes)
         live.progress = replace(Progress(topic=live.stored.brief.topic), ended="broken")
         self._say(live, delivery, "quarantined", render.quarantined(live.id, crashes))
         self._show(live, delivery)
         await delivery.settled()
         await self._end(live, "quarantined")
-
-    @asynccontextmanager
-    async def _in_turn(self, live: LiveRun, crashes: int) -> AsyncIterator[None]:
-        """Runs that were under way at two crashes in a row go on one after the other, each until it gets on: so the one
-        that ends the process is told from those that were beside it."""
-        if not crashes:
-            yield
-            return
-        suspect = crashes == SUSPECT
-        if suspect:
-            await self._one_suspect.acquire()
-            await self._store.starts_alone(live.id)
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._note_getting_on(live, suspect))
-            try:
-                yield
-            finally:
-                watching.cancel()
-
-    async def _note_getting_on(self, live: LiveRun, suspect: bool) -> None:
-        try:
-            await live.steps.first.wait()
-            await self._store.got_on(live.id)
-        finally:
-            if suspect:
-                self._one_suspect.release()
 
     async def _end(self, live: LiveRun, status: Status) -> None:
         ending = Ending(status, live.steps.results, live.events, live.purse.receipt)

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from uuid import uuid4
 import structlog
 
 from adapters.port import FrontEnd
+from bot.blackbox import BlackBox
 from bot.conduct import Conductor
 from bot.courier import Courier
 from bot.database import sole_process, sqlite_engine
@@ -36,7 +37,8 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a house is built from. `keep_days` is how long runs are kept once they are over."""
+    """What a house is built from. `keep_days` is how long runs are kept once they are over; `reached` is told every
+    point of a send between which the process could end."""
 
     folder: Path
     teams: Teams
@@ -46,6 +48,7 @@ class Plan:
     budgets: Budgets = Budgets()
     status: tuple[str, ...] = ()
     keep_days: float = 30.0
+    reached: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +74,22 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
         store = Store(engine)
         try:
             spent = await store.charged_since(day_start(time.time()))
-            courier = Courier(fronts, store)
+            courier = Courier(fronts, store, reached=plan.reached)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
-            conductor = Conductor(store, courier, plan.teams, ledger, status=plan.status)
+            box = BlackBox(plan.folder / "black-box")
+            conductor = Conductor(store, courier, plan.teams, ledger, status=plan.status, blamed=box.blamed)
             runs = DurableRuns(plan.folder / "steps.sqlite", conductor.conduct)
             house = House(store, courier, conductor, runs, plan.catalog, plan.rules, ledger, plan.status)
-            async with asyncio.TaskGroup() as group:
-                intake = Intake(house, group)
-                async with runs:
-                    await intake.take_up()
-                    cleaning = group.create_task(_clean(store, runs, plan.keep_days), name="clean")
-                    try:
-                        yield Open(intake, conductor, store, courier)
-                    finally:
-                        cleaning.cancel()
-        except StoreUnusable:
-            raise
+            with box.watching():
+                async with asyncio.TaskGroup() as group:
+                    intake = Intake(house, group)
+                    async with runs:
+                        await intake.take_up()
+                        cleaning = group.create_task(_clean(store, runs, plan.keep_days), name="clean")
+                        try:
+                            yield Open(intake, conductor, store, courier)
+                        finally:
+                            cleaning.cancel()
         finally:
             await store.close()
 
@@ -118,7 +121,7 @@ async def folder_of_its_own(home: Path, keep_days: float) -> AsyncIterator[Path]
     await asyncio.to_thread(_remove_old, folder.parent, keep_days)
     yield folder
     # The record is in the other file; nobody takes up a run whose terminal is gone.
-    for name in ("steps.sqlite", "steps.sqlite-wal", "steps.sqlite-shm", "lock"):
+    for name in ("steps.sqlite", "steps.sqlite-wal", "steps.sqlite-shm", "black-box", "lock"):
         (folder / name).unlink(missing_ok=True)
 
 

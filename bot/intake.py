@@ -5,7 +5,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, assert_never
 
 import structlog
@@ -20,7 +20,7 @@ from bot.courier import Courier
 from bot.receipts import Ledger
 from bot.rules import Rules
 from bot.store import Store
-from bot.stored import Accepted, Duplicate, OverQuota, StoredRun, StoreFailed
+from bot.stored import Accepted, Duplicate, OverQuota, Quotas, StoredRun, StoreFailed
 from teams.catalog import Catalog
 from teams.model import Source
 
@@ -58,10 +58,10 @@ class Intake:
         self._house, self._group = house, group
         self._store = house.store
         self._started: set[str] = set()
-        self._room = asyncio.Event()
+        self._starting = asyncio.Lock()
         self._all_over = asyncio.Event()
         self._all_over.set()
-        self._waiting = False
+        self._waiting = 0
         self._ended_early: set[str] | None = set()
         house.conductor.ended = self._over
 
@@ -79,13 +79,13 @@ class Intake:
     async def take_up(self) -> None:
         """Start what was accepted and not yet started when the process before this one ended."""
         under_way = await self._store.under_way()
-        accepted = await self._store.next_accepted(most=10_000)
+        accepted = await self._store.next_accepted(100_000)
         started = await self._house.runs.known([(run.id, run.round) for run in accepted])
         going = [run.id for run in under_way] + [run.id for run in accepted if (run.id, run.round) in started]
         # What was started before goes on by itself, and may be over by now.
         early, self._ended_early = self._ended_early or set(), None
         self._count(run_id for run_id in going if run_id not in early)
-        self._waiting = len(accepted) > len(started)
+        self._waiting = len(accepted) - len(started)
         if under_way or accepted:
             log.info("runs.taken_up", under_way=len(under_way), accepted=len(accepted))
         await self._start_waiting()
@@ -101,13 +101,13 @@ class Intake:
             raise Unaskable(f"runs are not allowed here; an admin can add {channel} to PANELIST_ALLOWED_CHANNELS")
         if ledger is not None and ledger.used_up and await self._store.claimed(invocation.key) is None:
             raise Unaskable("today's budget is used up; it begins anew at 00:00 UTC")
-        match await self._store.accept(invocation, brief, rules.quotas_of(invocation)):
+        match await self._store.accept(invocation, brief, self._quotas(invocation)):
             case Duplicate(run):
                 return run
             case OverQuota() as over:
                 raise Unaskable(render.over_quota(over))
-            case Accepted(before):
-                await self._start_or_queue(invocation, before)
+            case Accepted():
+                await self._start_or_queue(invocation)
         return invocation.key
 
     async def settled(self) -> None:
@@ -143,14 +143,23 @@ class Intake:
 
     # Starting
 
-    async def _start_or_queue(self, invocation: Invocation, before: int) -> None:
-        if self._has_room and not before:
+    def _quotas(self, invocation: Invocation) -> Quotas:
+        rules = self._house.rules
+        quotas = rules.quotas_of(invocation)
+        if self._has_room:
+            return replace(quotas, waiting=0)
+        # Runs that were started and did not begin yet are accepted in the database too; they wait for nothing.
+        not_begun = len(self._started - self._house.conductor.live.keys())
+        return replace(quotas, waiting=rules.quotas.waiting and rules.quotas.waiting + not_begun)
+
+    async def _start_or_queue(self, invocation: Invocation) -> None:
+        if self._has_room and not self._waiting:
             self._count([invocation.key])
             self._group.create_task(self._start(invocation.key, 1), name=f"start {invocation.key}")
             return
-        self._waiting = True
+        self._waiting += 1
         self._all_over.clear()
-        await self._tell(invocation, render.busy(before + 1, len(self._started)))
+        await self._tell(invocation, render.busy(self._waiting, len(self._started)))
         self._group.create_task(self._start_waiting(), name="start what waits")
 
     @property
@@ -174,16 +183,24 @@ class Intake:
     async def _start_waiting(self) -> None:
         """Start runs in the order they were accepted, as far as there is room."""
         with suppress(StoreFailed):
-            while self._waiting and self._has_room:
-                waiting = [run for run in await self._store.next_accepted() if run.id not in self._started]
-                self._waiting = bool(waiting)
-                for run in waiting:
-                    if not self._has_room:
-                        break
-                    self._count([run.id])
-                    await self._start(run.id, run.round)
+            async with self._starting:
+                while self._waiting and self._has_room:
+                    await self._start_some()
         if not self._started and not self._waiting:
             self._all_over.set()
+
+    async def _start_some(self) -> None:
+        # Those started that did not begin yet come first in the database: look past them.
+        most = len(self._started) + 100
+        waiting = [run for run in await self._store.next_accepted(most) if run.id not in self._started]
+        if not waiting:
+            self._waiting = 0
+        for run in waiting:
+            if not self._has_room:
+                break
+            self._waiting = max(self._waiting - 1, 0)
+            self._count([run.id])
+            await self._start(run.id, run.round)
 
     def _over(self, run_id: str) -> None:
         self._started.discard(run_id)
@@ -212,6 +229,7 @@ class Intake:
         self._house.conductor.stop(run.id)
         if run.id not in self._started:
             # It waits for its turn; as nothing will be asked for it, it needs none.
+            self._waiting = max(self._waiting - 1, 0)
             self._count([run.id])
             await self._start(run.id, run.round)
 

@@ -18,6 +18,7 @@ import structlog
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos._error import DBOSException
 
+from bot.blackbox import working_on
 from bot.database import dbos_engine, failure
 from bot.stored import StoreFailed, StoreUnusable
 from teams.steps import Json
@@ -57,7 +58,7 @@ class Reservation(Protocol):
         """Await `fn` and record what it gives under `key`."""
 
 
-Conduct = Callable[[str, int, StepRecord], Awaitable[None]]
+Conduct = Callable[[str, int, StepRecord], Coroutine[Any, Any, None]]
 """Carries out one round of a run. Raises `PutOff` to leave it under way."""
 
 
@@ -182,7 +183,9 @@ class DurableRuns:
         workflow = workflow_id(run_id, round_)
         self._under_way[workflow] = task
         try:
-            await self._conduct(run_id, round_, _WorkflowSteps(workflow))
+            # A task of its own, which the black box sees.
+            with working_on(run_id):
+                await asyncio.create_task(self._conduct(run_id, round_, _WorkflowSteps(workflow)), name=f"run {run_id}")
         except BaseException as error:
             alone = sole(error)
             if isinstance(alone, StoreFailed):

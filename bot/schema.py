@@ -26,9 +26,11 @@ runs = sa.Table(
     sa.Column("invocation", sa.Text, nullable=False),
     sa.Column("brief", sa.Text, nullable=False),
     sa.Column("thread", sa.Text),
-    # Starts of the process in which it was under way: all of them, and those since it last got on.
+    # Starts of the process in which it was under way; crashes since it last got on, and those it is blamed for.
     sa.Column("boots", sa.Integer, nullable=False),
     sa.Column("stuck", sa.Integer, nullable=False),
+    sa.Column("blamed", sa.Integer, nullable=False),
+    sa.Column("steps_seen", sa.Integer, nullable=False),
     sa.Column("stop_by", sa.Text),
     # Of the rounds that are over: results by step, and the events of the last one.
     sa.Column("steps", sa.Text),

@@ -30,7 +30,6 @@ class RunSteps:
         self._to_replay = set(before)
         self.replayed = asyncio.Event()
         self.in_flight = 0
-        self.first = asyncio.Event()
         self.results: dict[str, str] = dict(kept)
         if not before:
             self.replayed.set()
@@ -73,7 +72,6 @@ class RunSteps:
             result = await reserved.run(key, lambda: self._paid(key, fn, args))
         finally:
             self.in_flight -= 1
-        self.first.set()
         return result
 
     async def _paid(self, key: str, fn: Callable[..., Awaitable[Json]], args: Any) -> Json:

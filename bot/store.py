@@ -23,7 +23,7 @@ from bot.brief import Brief
 from bot.database import failure
 from bot.receipts import Receipt
 from bot.schema import claims, outbox, runs
-from bot.stored import ENDED, SUSPECT, Accepted, Duplicate, Ending, OverQuota, Posted, Quotas, StoredRun, StoreFailed
+from bot.stored import ENDED, Accepted, Duplicate, Ending, OverQuota, Posted, Quotas, StoredRun, StoreFailed
 from teams.wire import dump, load
 
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ class Store:
         """Begin another round of a run that is over. None where it is under way again already."""
         now = self._clock()
         over = sa.update(runs).where(runs.c.id == run_id, runs.c.status.in_(ENDED))
-        fresh = {"status": "accepted", "queued_at": now, "stuck": 0, "stop_by": None, "ended_at": None}
+        fresh = {"status": "accepted", "queued_at": now, **_NO_CRASHES, "stop_by": None, "ended_at": None}
         again = over.values(**fresh, started_at=None, round=runs.c.round + 1)
 
         def retry(connection: sa.Connection) -> StoredRun | Duplicate | None:
@@ -120,10 +120,10 @@ class Store:
         """Runs that had begun when the process before this one ended."""
         return await self._read(sa.select(runs).where(runs.c.status == "running").order_by(runs.c.queued_at))
 
-    async def next_accepted(self, after: float = 0.0, most: int = 100) -> list[StoredRun]:
-        """Runs that wait for their turn, first come first, from those accepted at `after` on."""
-        waiting = sa.select(runs).where(runs.c.status == "accepted", runs.c.queued_at >= after)
-        return await self._read(waiting.order_by(runs.c.queued_at).limit(most))
+    async def next_accepted(self, most: int = 100) -> list[StoredRun]:
+        """Up to `most` runs that were accepted and have not begun, first come first."""
+        waiting = sa.select(runs).where(runs.c.status == "accepted").order_by(runs.c.queued_at)
+        return await self._read(waiting.limit(most))
 
     async def here(self, place: Place, most: int = 50) -> list[StoredRun]:
         """The latest runs of a place, newest first."""
@@ -137,12 +137,9 @@ class Store:
 
     # The run
 
-    async def begin(self, run_id: str, round_: int, *, again_here: bool = False) -> StoredRun | None:
-        """Note that a round begins or is taken up again. None when it is over already.
-
-        `stuck` of what it gives are the starts before this one that it did not get on in. One that the process put off
-        by itself (`again_here`) is no start; one that is suspected of ending the process counts from `starts_alone` on.
-        """
+    async def begin(self, run_id: str, round_: int) -> StoredRun | None:
+        """Note that a round begins or is taken up again, and give it as it was before but for its starts. None when it
+        is over already."""
         now = self._clock()
         query = sa.select(runs).where(
             runs.c.id == run_id, runs.c.round == round_, runs.c.status.in_(("accepted", "running"))
@@ -152,25 +149,26 @@ class Store:
             row = connection.execute(query).one_or_none()
             if row is None:
                 return None
-            stored = _stored(row)
-            counted = 0 if again_here or stored.stuck >= SUSPECT else 1
-            values = {"boots": stored.boots + 1, "stuck": stored.stuck + counted, "status": "running"}
-            started = stored.started_at or now
-            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(**values, started_at=started))
-            return replace(stored, boots=stored.boots + 1, started_at=started)
+            boots, started = row.boots + 1, row.started_at or now
+            values = {"boots": boots, "status": "running", "started_at": started}
+            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
+            return replace(_stored(row), boots=boots, started_at=started)
 
         return await self._do(begin)
 
-    async def starts_alone(self, run_id: str) -> None:
-        """Count a start of a run that is suspected of ending its process."""
-        counted = sa.update(runs).where(runs.c.id == run_id).values(stuck=runs.c.stuck + 1)
-        await self._do(lambda connection: connection.execute(counted))
-
-    async def got_on(self, run_id: str) -> None:
-        """Note that a run got on since it was taken up, so that its next crash is its first."""
-        await self._do(
-            lambda connection: connection.execute(sa.update(runs).where(runs.c.id == run_id).values(stuck=0))
+    async def taken_up(self, run: StoredRun, steps: int, *, blamed: bool) -> StoredRun:
+        """Count the crash before this start: whether the run had got on since the start before, to so many recorded
+        steps, and whether it is to blame."""
+        got_on = steps > run.steps_seen
+        counted = replace(
+            run,
+            stuck=0 if got_on else run.stuck + 1,
+            blamed=(0 if got_on else run.blamed) + blamed,
+            steps_seen=max(steps, run.steps_seen),
         )
+        values = {"stuck": counted.stuck, "blamed": counted.blamed, "steps_seen": counted.steps_seen}
+        await self._do(lambda connection: connection.execute(sa.update(runs).where(runs.c.id == run.id).values(values)))
+        return counted
 
     async def end(self, run_id: str, ending: Ending) -> None:
         """Note how a round ended, with all that `runs show` and a retry need of it."""
@@ -325,6 +323,8 @@ def day_start(now: float) -> float:
     return now - now % 86_400
 
 
+_NO_CRASHES = {"stuck": 0, "blamed": 0, "steps_seen": 0}
+
 # Made once: SQLAlchemy then finds the compiled statement by identity.
 _CLAIM = sa.insert(claims)
 _ACCEPT = sa.insert(runs)
@@ -373,7 +373,7 @@ def _new_run(invocation: Invocation, brief: Brief, now: float) -> dict[str, Any]
         "invocation": json.dumps(dump(bare)),
         "brief": json.dumps(dump(brief)),
         "boots": 0,
-        "stuck": 0,
+        **_NO_CRASHES,
         **_columns(Receipt()),
         "created_at": now,
         "queued_at": now,
@@ -401,6 +401,8 @@ def _stored(row: Any) -> StoredRun:
         thread=None if row.thread is None else load(ThreadRef, json.loads(row.thread)),
         boots=row.boots,
         stuck=row.stuck,
+        blamed=row.blamed,
+        steps_seen=row.steps_seen,
         stop_by=row.stop_by,
         steps={} if row.steps is None else json.loads(row.steps),
         events=[] if row.events is None else json.loads(row.events),

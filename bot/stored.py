@@ -20,13 +20,12 @@ Status = Literal["accepted", "running", "finished", "stopped", "broken", "quaran
 """How a run stands: accepted and waiting for its turn, under way, or over in one of the last five ways."""
 
 ENDED = ("finished", "stopped", "broken", "quarantined", "unopened")
-SUSPECT = 2
-"""Starts in a row that a run did not get on in, after which it is suspected of ending its process."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """One run as the database has it. `boots` counts its starts, `stuck` those since it last got on."""
+    """One run as the database has it. `boots` counts its starts. Of the crashes since it last got on, to `steps_seen`
+    recorded steps, `stuck` counts all and `blamed` those at which it was being worked on."""
 
     id: str
     round: int
@@ -36,6 +35,8 @@ class StoredRun:
     thread: ThreadRef | None
     boots: int
     stuck: int
+    blamed: int
+    steps_seen: int
     stop_by: str | None
     steps: dict[str, str] = field(repr=False)
     events: list[dict[str, Any]] = field(repr=False)

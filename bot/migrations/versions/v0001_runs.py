@@ -19,7 +19,7 @@ def upgrade() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.Text, primary_key=True),
-        *(sa.Column(name, sa.Integer, nullable=False) for name in ("round", "boots", "stuck")),
+        *(sa.Column(name, sa.Integer, nullable=False) for name in ("round", "boots", "stuck", "blamed", "steps_seen")),
         *(
             sa.Column(name, sa.Text, nullable=False)
             for name in ("status", "surface", "tenant", "channel", "author", "invocation", "brief")

@@ -1,0 +1,300 @@
+"""Real processes that are killed, ended and starved: nothing is lost, nothing is said twice, nothing is paid twice."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.model_server import ModelServer, hang, model_server
+
+ROOT = Path(__file__).parent.parent.parent
+SEATS = (
+    "option_finder",
+    "precedent_researcher",
+    "cost_examiner",
+    "people_advocate",
+    "feasibility_planner",
+    "failure_examiner",
+)
+WHOLE = {"root", *(f"expert/{seat}" for seat in SEATS), "synthesis", "roster"}
+
+
+class Desk:
+    """A served folder, whatever processes serve it."""
+
+    def __init__(self, tmp_path: Path, server: ModelServer) -> None:
+        self.folder, self.home = tmp_path / "desk", tmp_path / "home"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+            "PANELIST_HOME": str(self.home),
+            "PANELIST_GRACE": "6",
+            "FLASH_MODEL": "mock",
+            "FLASH_API_BASE": server.base,
+        }
+        (self.folder / "in").mkdir(parents=True)
+
+    def ask(self, name: str, text: str = "/panel Open on Sundays?", **fields: str) -> None:
+        draft = self.folder / f".{name}"
+        draft.write_text(json.dumps({"text": text, "author": "ann"} | fields))
+        draft.rename(self.folder / "in" / f"{name}.json")
+
+    async def serve(self, *options: str) -> asyncio.subprocess.Process:
+        """A process that serves; one that was told to die may be dead already."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.crashing_serve", str(self.folder), *options),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environment,
+            cwd=ROOT,
+        )
+        async with asyncio.timeout(30):
+            await process.stdout.readline()
+        return process
+
+    @asynccontextmanager
+    async def served(self, *options: str):
+        """Served for the length of the block, and then ended with SIGTERM; what it wrote to stderr is in `.err`."""
+        process = await self.serve(*options)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                _, err = await process.communicate()
+            assert b"Traceback" not in err, err.decode()
+
+    def posts(self, name: str) -> Counter[str]:
+        lines = [line for path in self.folder.glob(f"out/{name}~*.jsonl") for line in path.read_text().splitlines()]
+        return Counter(json.loads(line)["post"].removeprefix(f"{name}/") for line in lines)
+
+    def text(self, name: str) -> str:
+        lines = [line for path in self.folder.glob(f"out/{name}~*.jsonl") for line in path.read_text().splitlines()]
+        return "\n".join(json.loads(line)["text"] for line in lines)
+
+    def board(self, name: str) -> dict:
+        (path,) = self.folder.glob(f"out/{name}~*.board.json")
+        return json.loads(path.read_text())
+
+    async def whole(self, *names: str) -> None:
+        await until(lambda: all(set(self.posts(name)) >= WHOLE for name in names))
+
+    def run(self, *words: str) -> str:
+        """A command of the command line, beside whatever serves."""
+        command = (sys.executable, "-m", "bot.cli", *words)
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True).stdout
+
+
+async def until(there) -> None:
+    async with asyncio.timeout(40):
+        while not there():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def desk(tmp_path):
+    async with model_server(0.1) as server:
+        desk = Desk(tmp_path, server)
+        desk.server = server
+        yield desk
+
+
+@pytest.mark.parametrize("nth", [1, 2, 5, 8])
+@pytest.mark.parametrize("point", ["before_row", "after_row", "accepted", "before_mark", "after_mark"])
+async def test_fault_16_and_17_a_kill_at_this_point_of_a_send_neither_loses_nor_doubles_a_post(desk, point, nth):
+    desk.ask("one")
+    dead = await desk.serve("--die", f"{point}:{nth}")
+    async with asyncio.timeout(30):
+        assert await dead.wait() == -signal.SIGKILL
+    asked = desk.server.calls.copy()
+
+    async with desk.served():
+        await desk.whole("one")
+        await until(lambda: desk.board("one")["finished"])
+
+    posts = desk.posts("one")
+    assert {part for part, count in posts.items() if count > 1} == set()
+    assert set(posts) <= WHOLE | {"resumed/2"}
+    # An answer whose post was under way was recorded before: it was not paid for again.
+    posted_before = {part.removeprefix("expert/") for part in posts if part.startswith("expert/")} if nth > 7 else set()
+    assert all(desk.server.calls[seat] == asked[seat] for seat in posted_before)
+
+
+async def test_a_kill_between_safe_and_acknowledged_is_one_run(desk):
+    desk.ask("one")
+    dead = await desk.serve("--die", "safe:1")
+    await dead.wait()
+    assert list((desk.folder / "in").iterdir()), "it was acknowledged before it was killed"
+
+    async with desk.served():
+        await desk.whole("one")
+        await until(lambda: not list((desk.folder / "in").iterdir()))
+
+    assert max(desk.posts("one").values()) == 1
+    assert desk.run("runs").count("Open on Sundays?") == 1
+
+
+async def test_fault_16_an_expert_that_had_answered_is_not_asked_again(desk):
+    desk.server.faults = dict.fromkeys(SEATS[3:], hang)
+    desk.ask("one")
+    process = await desk.serve()
+    await until(lambda: sum(part.startswith("expert/") for part in desk.posts("one")) == 3)
+    process.kill()
+    await process.wait()
+    desk.server.faults.clear()
+
+    async with desk.served():
+        await desk.whole("one")
+
+    assert [desk.server.calls[seat] for seat in SEATS] == [1, 1, 1, 2, 2, 2]
+    assert "Resumed" in desk.text("one")
+    assert "from 6 of 6" in desk.text("one")
+    assert desk.posts("one")["resumed/2"] == 1
+
+
+async def test_fault_18_sigterm_with_ten_running_panels_ends_in_good_order_and_all_go_on(desk):
+    names = [f"run{number}" for number in range(10)]
+    desk.server.faults = dict.fromkeys(SEATS[4:], hang)
+    for name in names:
+        desk.ask(name)
+    process = await desk.serve()
+    await until(lambda: all(sum("expert/" in part for part in desk.posts(name)) == 4 for name in names))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(20):
+        _, err = await process.communicate()
+    took = loop.time() - began
+
+    assert process.returncode == 0
+    assert took < 6.0
+    assert b"Traceback" not in err
+    assert all("Paused, will resume" in desk.text(name) for name in names)
+    assert all("paused" in desk.board(name)["note"] for name in names)
+
+    desk.server.faults.clear()
+    async with desk.served():
+        await desk.whole(*names)
+    for name in names:
+        assert {part for part, count in desk.posts(name).items() if count > 1} == set()
+        assert desk.posts(name)["resumed/2"] == 1
+        assert "from 6 of 6" in desk.text(name)
+    assert [desk.server.calls[seat] for seat in SEATS] == [10, 10, 10, 10, 20, 20]
+
+
+async def test_fault_18_calls_under_way_may_end_within_the_grace_and_no_new_one_begins(desk):
+    desk.server.delay = 1.5
+    desk.environment["PANELIST_GRACE"] = "15"
+    desk.ask("one")
+    process = await desk.serve()
+    await until(lambda: desk.server.in_flight == 6)
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+    assert process.returncode == 0
+    assert sum(part.startswith("expert/") for part in desk.posts("one")) == 6
+    assert desk.server.calls["synthesis"] == 0
+
+    desk.server.delay = 0.0
+    async with desk.served():
+        await desk.whole("one")
+    assert [desk.server.calls[seat] for seat in SEATS] == [1] * 6
+
+
+async def test_fault_18_a_second_sigterm_ends_at_once(desk):
+    desk.server.faults = dict.fromkeys(SEATS, hang)
+    desk.environment["PANELIST_GRACE"] = "60"
+    desk.ask("one")
+    process = await desk.serve()
+    await until(lambda: desk.server.in_flight == 6)
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        await process.stderr.readuntil(b"ending")
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(5):
+        assert await process.wait() == 128 + signal.SIGTERM
+
+
+async def test_fault_23_a_run_that_ends_its_process_three_times_is_given_up_and_the_one_beside_it_is_not(desk):
+    desk.server.faults = dict.fromkeys(SEATS, hang)
+    desk.ask("bystander")
+    process = await desk.serve("--poison", "poison")
+    await until(lambda: desk.server.in_flight == 6)
+    desk.ask("bad", "/panel poison")
+    assert await process.wait() == -signal.SIGKILL
+    for _ in range(2):
+        process = await desk.serve("--poison", "poison")
+        async with asyncio.timeout(30):
+            assert await process.wait() == -signal.SIGKILL
+    desk.server.faults.clear()
+
+    async with desk.served("--poison", "poison"):
+        await desk.whole("bystander")
+        await until(lambda: "Given up" in desk.text("bad"))
+        await until(lambda: desk.board("bad")["finished"])
+
+    assert "crashed 3 times" in desk.text("bad")
+    assert "quarantined" in desk.run("runs")
+    assert "from 6 of 6" in desk.text("bystander")
+
+
+async def test_fault_22_a_run_of_another_plan_is_reported_and_left_as_it_is(desk):
+    import sqlite3
+
+    desk.server.faults = dict.fromkeys(SEATS, hang)
+    desk.ask("old")
+    process = await desk.serve()
+    await until(lambda: desk.server.in_flight == 6)
+    process.kill()
+    await process.communicate()
+    database = sqlite3.connect(desk.home / "runs" / "serve" / "steps.sqlite")
+    database.execute("UPDATE workflow_status SET application_version = '0' WHERE workflow_uuid = 'old'")
+    database.commit()
+    database.close()
+    desk.server.faults.clear()
+
+    process = await desk.serve()
+    desk.ask("new")
+    await desk.whole("new")
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+
+    assert b"run.stranded" in err
+    assert b'"run": "old"' in err
+    assert "running     old" in desk.run("runs")
+
+
+async def test_two_that_serve_cannot_share_a_run_database(desk):
+    async with desk.served() as first:
+        second = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot.cli", "serve", "--front-end", f"folder:{desk.folder}"),
+            env=desk.environment,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(30):
+            _, err = await second.communicate()
+        assert second.returncode == 2
+        assert f"in use by process {first.pid}" in err.decode()
+        assert desk.run("runs") == "no runs yet\n"
+
+
+async def test_the_kill_loop_keeps_every_promise():
+    loop = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "bench" / "kill_loop.py"), "--kills", "20", "--runs", "20"),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    async with asyncio.timeout(170):
+        out, _ = await loop.communicate()
+    counts = json.loads(out.splitlines()[-1])
+    assert loop.returncode == 0, counts
+    assert (counts["kills"], counts["runs"]) == (20, 20)
+    assert counts["posts"] >= 20 * len(WHOLE)

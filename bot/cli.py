@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.set_defaults(action=None, format="md")
     runs.add_argument("--most", type=int, default=20, metavar="N", help="how many to list; 20")
     of_runs = runs.add_subparsers(dest="action", metavar="ACTION")
-    for action, what in (("show", "print the whole record of a run"), ("export", "print it for other programs")):
+    for action, what in _RUN_ACTIONS:
         one = of_runs.add_parser(action, help=what)
         one.add_argument("run", metavar="ID", help="the run's id, or its beginning")
         if action == "export":
@@ -82,6 +82,13 @@ def _documents(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--docs", nargs="+", action="extend", default=[], metavar="FILE", help="text or Markdown files as evidence"
     )
+
+
+_RUN_ACTIONS = (
+    ("show", "print the whole record of a run"),
+    ("export", "print it for other programs"),
+    ("resume", "go on with a run whose terminal was closed or whose process was killed"),
+)
 
 
 class _Version(argparse.Action):

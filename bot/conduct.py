@@ -139,6 +139,11 @@ class Conductor:
 
     async def _in_thread(self, live: LiveRun) -> None:
         stored = live.stored
+        if stored.invocation.place.surface not in self._courier.fronts:
+            # Its front end is not served now. It waits for a start with it, and takes nobody's place meanwhile.
+            log.error("run.waits", front_end=stored.invocation.place.surface)
+            live.over = True
+            raise PutOff
         if stored.thread is not None:
             thread: Any = stored.thread
         else:

@@ -74,6 +74,21 @@ _REASONS = {
 }
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder of run databases."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def sole_process(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder of run databases as long as the block; it ends with the process, however that ends.

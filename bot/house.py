@@ -98,9 +98,11 @@ async def _clean(store: Store, runs: DurableRuns, keep_days: float) -> None:
     while True:
         try:
             removed = 0
-            while gone := await store.expire(store.now() - keep_days * DAY):
-                await runs.delete(gone)
-                removed += len(gone)
+            while old := await store.old(store.now() - keep_days * DAY):
+                # Ours last: they are what the others are found by.
+                await runs.delete(old)
+                await store.remove([run_id for run_id, _ in old])
+                removed += len(old)
             if removed:
                 log.info("runs.removed", runs=removed, keep_days=keep_days)
         except StoreFailed as error:
@@ -114,11 +116,12 @@ def served_folder(home: Path) -> Path:
 
 
 @asynccontextmanager
-async def folder_of_its_own(home: Path, keep_days: float) -> AsyncIterator[Path]:
-    """A folder of run databases for one process that serves nobody else; those of long ago are removed."""
+async def folder_of_its_own(home: Path, keep_days: float, again: Path | None = None) -> AsyncIterator[Path]:
+    """A folder of run databases for one process that serves nobody else; those of long ago are removed. `again` is one
+    whose process was killed."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    folder = home / "runs" / "once" / f"{stamp}-{uuid4().hex[:8]}"
-    await asyncio.to_thread(_remove_old, folder.parent, keep_days)
+    folder = again or home / "runs" / "once" / f"{stamp}-{uuid4().hex[:8]}"
+    await asyncio.to_thread(_remove_old, home / "runs" / "once", keep_days)
     yield folder
     # The record is in the other file; nobody takes up a run whose terminal is gone.
     for name in ("steps.sqlite", "steps.sqlite-wal", "steps.sqlite-shm", "black-box", "lock"):

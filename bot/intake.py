@@ -26,6 +26,9 @@ from teams.model import Source
 
 log = structlog.get_logger()
 
+AGAIN_SECONDS = 5.0
+"""How long after the database refused a run is started again."""
+
 
 class Starter(Protocol):
     """What runs are started on; `bot.runs.DurableRuns` is one."""
@@ -104,8 +107,9 @@ class Intake:
         match await self._store.accept(invocation, brief, self._quotas(invocation)):
             case Duplicate(run):
                 return run
-            case OverQuota() as over:
-                raise Unaskable(render.over_quota(over))
+            case OverQuota(whom, limit):
+                limit = rules.quotas.waiting if whom == "waiting" else limit
+                raise Unaskable(render.over_quota(OverQuota(whom, limit)))
             case Accepted():
                 await self._start_or_queue(invocation)
         return invocation.key
@@ -173,12 +177,14 @@ class Intake:
             self._all_over.clear()
 
     async def _start(self, run_id: str, round_: int) -> None:
-        # The run is safe: whatever goes wrong here, the next start of the process begins with it.
-        try:
-            await self._house.runs.start(run_id, round_)
-        except StoreFailed as error:
-            log.error("run.not_started", run=run_id, why=str(error))
-            self._over(run_id)
+        # The run is safe, and its asker was told nothing else: it is started as soon as the database lets it.
+        while True:
+            try:
+                await self._house.runs.start(run_id, round_)
+                return
+            except StoreFailed as error:
+                log.error("run.not_started", run=run_id, why=str(error), again_in=AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _start_waiting(self) -> None:
         """Start runs in the order they were accepted, as far as there is room."""

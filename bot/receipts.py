@@ -27,7 +27,7 @@ CHARACTERS_PER_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class RunReceipt:
     """What the model calls of a run consumed. `cost` in US dollars is None where a price is not known; calls that told
     no usage (`unmetered`) are not in it. `charged` is what counts against budgets: unknown costs are guessed high."""
 
@@ -38,11 +38,11 @@ class Receipt:
     charged: float = 0.0
     unmetered: int = 0
 
-    def plus(self, usage: Usage, price: Price | None, guess: float) -> "Receipt":
+    def plus(self, usage: Usage, price: Price | None, guess: float) -> "RunReceipt":
         """This receipt and one step more. `guess` is what a call is charged that told no usage."""
         metered = (price or UNKNOWN).of(usage.input_tokens, usage.output_tokens)
         known = price is not None or usage.calls == usage.unmetered
-        return Receipt(
+        return RunReceipt(
             self.calls + usage.calls,
             self.input_tokens + usage.input_tokens,
             self.output_tokens + usage.output_tokens,
@@ -132,7 +132,7 @@ class Purse:
 
     def __init__(self, ledger: Ledger, brief: Brief) -> None:
         self._ledger, self._brief = ledger, brief
-        self.receipt = Receipt()
+        self.receipt = RunReceipt()
         self._guesses: dict[str, float] = {}
         self._aside = 0.0
         self._set_aside(ledger.tariff.guess("synthesis", brief))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,36 +11,58 @@ from adapters.plain import doc_source
 from adapters.port import Doc, Markdown
 from adapters.safety import one_line, visible
 from bot import render
-from bot.database import sqlite_reader
+from bot.database import in_use, sqlite_reader
 from bot.progress import Progress
 from bot.store import read_runs
 from bot.stored import StoredRun
-from teams.events import event_from_json
+from teams.answers import expert_result
+from teams.events import ExpertAnswered, RunEvent, RunStarted, event_from_json
+from teams.model import Seat
 from teams.wire import dump
 
 Format = Literal["md", "json"]
 
 
-def recent(databases: Sequence[Path], most: int) -> list[StoredRun]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run and the database that it stands in. `interrupted`: it is not over, and no process is at it."""
+
+    run: StoredRun
+    database: Path
+    interrupted: bool
+
+    @property
+    def state(self) -> str:
+        """How it stands, for people."""
+        return "interrupted" if self.interrupted else self.run.status
+
+
+def recent(databases: Sequence[Path], most: int) -> list[Found]:
     """The newest runs of all databases, newest first. Raises `StoreFailed`."""
-    found = [run for path in databases[: most + 1] for run in read_runs(sqlite_reader(path), most=most)]
-    return sorted(found, key=lambda run: run.created_at, reverse=True)[:most]
+    found = [each for path in databases[: most + 1] for each in _found(path, read_runs(sqlite_reader(path), most=most))]
+    return sorted(found, key=lambda each: each.run.created_at, reverse=True)[:most]
 
 
-def named(databases: Sequence[Path], run_id: str) -> list[StoredRun]:
+def named(databases: Sequence[Path], run_id: str) -> list[Found]:
     """The runs whose id is, or else begins with, `run_id`. Raises `StoreFailed`."""
-    found = [run for path in databases for run in read_runs(sqlite_reader(path), run_id)]
-    exact = [run for run in found if run.id == run_id]
+    found = [each for path in databases for each in _found(path, read_runs(sqlite_reader(path), run_id))]
+    exact = [each for each in found if each.run.id == run_id]
     return exact or found
 
 
-def listing(runs: Sequence[StoredRun]) -> str:
+def _found(path: Path, runs: Sequence[StoredRun]) -> list[Found]:
+    alone = not in_use(path.parent)
+    return [Found(run, path, alone and not run.ended) for run in runs]
+
+
+def listing(found: Sequence[Found]) -> str:
     """One line a run: when, how it stands, its id, what was asked."""
-    if not runs:
+    if not found:
         return "no runs yet\n"
     return "".join(
-        f"{_time(run.created_at)}  {run.status:<11} {one_line(run.id):<34} {one_line(run.brief.title)[:80]}\n"
-        for run in runs
+        f"{_time(each.run.created_at)}  {each.state:<11} {one_line(each.run.id):<34}"
+        f" {one_line(each.run.brief.title)[:80]}\n"
+        for each in found
     )
 
 
@@ -50,17 +72,30 @@ def has_answer(run: StoredRun) -> bool:
     return any(key.startswith(wanted) and "failure" not in json.loads(result) for key, result in run.steps.items())
 
 
-def exported(run: StoredRun, how: Format) -> str:
-    """The whole record: as a Markdown document, or as one JSON object."""
+def exported(found: Found, how: Format) -> str:
+    """The whole record: as a Markdown document, or as one JSON object. Raises `StoreFailed`."""
+    run = _with_steps(found)
     if how == "json":
-        return json.dumps(_plain(run), ensure_ascii=False, indent=1) + "\n"
-    return "\n\n".join(doc_source(doc) for doc in _docs(run)) + "\n"
+        return json.dumps(_plain(run, found.state), ensure_ascii=False, indent=1) + "\n"
+    return "\n\n".join(doc_source(doc) for doc in _docs(run, found.state)) + "\n"
 
 
-def _plain(run: StoredRun) -> dict[str, Any]:
+def _with_steps(found: Found) -> StoredRun:
+    """The run with what its round has recorded so far, when it is not over."""
+    run, steps = found.run, found.database.with_name("steps.sqlite")
+    if run.ended or not steps.exists():
+        return run
+    # DBOS takes a moment to import, and only a run under way needs it.
+    from bot.runs import recorded_steps
+
+    recorded = recorded_steps(steps, run.id, run.round)
+    return replace(run, steps=run.steps | {key: json.dumps(result) for key, result in recorded.items()})
+
+
+def _plain(run: StoredRun, state: str) -> dict[str, Any]:
     return {
         "id": run.id,
-        "status": run.status,
+        "status": state,
         "round": run.round,
         "asked": dump(run.invocation),
         "brief": dump(run.brief),
@@ -75,12 +110,12 @@ def _plain(run: StoredRun) -> dict[str, Any]:
     }
 
 
-def _docs(run: StoredRun) -> Iterable[Doc]:
-    yield _head(run)
+def _docs(run: StoredRun, state: str) -> Iterable[Doc]:
+    yield _head(run, state)
+    events = [event_from_json(plain) for plain in run.events] if run.ended else list(_so_far(run))
     round_ = render.Round(run.round, (), run.receipt)
     progress = Progress()
-    for plain in run.events:
-        event = event_from_json(plain)
+    for event in events:
         progress = progress.after(event)
         for post in render.posts(event, progress, round_):
             yield post.doc
@@ -88,10 +123,23 @@ def _docs(run: StoredRun) -> Iterable[Doc]:
                 yield Doc(file.name, (Markdown(file.text),))
 
 
-def _head(run: StoredRun) -> Doc:
+def _so_far(run: StoredRun) -> Iterable[RunEvent]:
+    """What a run under way has told, as far as its steps say it."""
+    at, panel = datetime.now(UTC), run.brief.panel
+    if panel is None:
+        return
+    seats = tuple(Seat(seat.key, seat.title, "") for seat in panel.perspectives)
+    yield RunStarted(at, run.id, "panel", run.brief.topic, panel.name, seats, panel.needed, None)
+    for seat in seats:
+        recorded = json.loads(run.steps.get(f"expert:{seat.perspective}", "{}"))
+        if "fields" in recorded:
+            yield ExpertAnswered(at, seat.perspective, expert_result(seat.perspective, recorded))
+
+
+def _head(run: StoredRun, state: str) -> Doc:
     place = run.invocation.place
     lines = [
-        f"Run {run.id}: {run.status}, round {run.round}",
+        f"Run {run.id}: {state}, round {run.round}",
         f"Asked by {run.invocation.author} in {place.surface} {place.channel}, {_time(run.created_at)} UTC",
         f"Begun {_time(run.started_at)}, ended {_time(run.ended_at)}; starts of the process: {run.boots}",
     ]

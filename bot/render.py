@@ -25,7 +25,7 @@ from adapters.port import (
     TooLarge,
 )
 from bot.progress import Progress, SeatProgress
-from bot.receipts import Receipt
+from bot.receipts import RunReceipt
 from bot.stored import OverQuota
 from teams.catalog import Catalog
 from teams.events import ExpertAnswered, RunEvent, RunFinished, RunStopped, SynthesisFailed, SynthesisWritten
@@ -57,7 +57,7 @@ class Round:
 
     number: int = 1
     heard_before: tuple[str, ...] = ()
-    receipt: Receipt | None = None
+    receipt: RunReceipt | None = None
 
 
 FIRST = Round()
@@ -196,7 +196,7 @@ def _no_synthesis(event: SynthesisFailed, progress: Progress) -> Doc:
     return Doc("No synthesis", (Markdown(f"{_capital(sentence)}{standing}."),), "warning")
 
 
-def _roster(progress: Progress, receipt: Receipt | None) -> Doc:
+def _roster(progress: Progress, receipt: RunReceipt | None) -> Doc:
     heard, seats = len(progress.answered), len(progress.seats)
     if not heard and progress.ended == "finished":
         lines = [_all_failed(progress), receipt_line(receipt) if receipt else ""]
@@ -232,7 +232,7 @@ def roster_line(progress: Progress) -> str:
     return "; ".join(parts)
 
 
-def receipt_line(receipt: Receipt) -> str:
+def receipt_line(receipt: RunReceipt) -> str:
     """What a round consumed: "7 model calls, 5,120 tokens in and 3,400 out, $0.02"."""
     calls = f"{receipt.calls} model call{'' if receipt.calls == 1 else 's'}"
     tokens = f"{receipt.input_tokens:,} tokens in and {receipt.output_tokens:,} out"

@@ -15,11 +15,11 @@ from typing import Any, Protocol, Self, TypeVar
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos._error import DBOSException
 
 from bot.blackbox import working_on
-from bot.database import dbos_engine, failure
+from bot.database import dbos_engine, failure, sqlite_reader
 from bot.stored import StoreFailed, StoreUnusable
 from teams.steps import Json
 
@@ -173,8 +173,11 @@ class DurableRuns:
     async def delete(self, rounds: Sequence[tuple[str, int]]) -> None:
         """Remove all that was recorded of runs; each with its last round."""
         ids = [workflow_id(run_id, n) for run_id, last in rounds for n in range(1, last + 1)]
-        if ids:
-            await _apart(DBOS.delete_workflows_async(ids))
+        try:
+            if ids:
+                await _apart(DBOS.delete_workflows_async(ids))
+        except sa.exc.DBAPIError as error:
+            raise failure(error, "old runs could not be removed") from error
 
     async def _run(self, run_id: str, round_: int) -> None:
         """The workflow. Whatever leaves it but a cancellation is its end, so a run that is put off is cancelled."""
@@ -233,6 +236,18 @@ class DurableRuns:
         if ids:
             log.info("runs.taken_up", runs=len(ids))
             await DBOS.resume_workflows_async(ids)
+
+
+def recorded_steps(path: Path, run_id: str, round_: int) -> dict[str, Json]:
+    """The results so far of a round that may be under way in another process. Raises `StoreFailed`."""
+    client = DBOSClient(system_database_engine=sqlite_reader(path), serializer=DBOSPortableJSONSerializer())
+    try:
+        steps = client.list_workflow_steps(workflow_id(run_id, round_))
+    except sa.exc.DBAPIError as error:
+        raise failure(error, f"{path} cannot be read") from error
+    finally:
+        client.destroy()
+    return {step["function_name"]: step["output"] for step in steps if step["output"] is not None}
 
 
 def workflow_id(run_id: str, round_: int) -> str:

@@ -40,7 +40,7 @@ class BotSettings(BaseSettings):
     panelist_runs_waiting: int = Field(200, ge=0)
     panelist_budget_run: float = Field(0.0, ge=0, allow_inf_nan=False)
     panelist_budget_day: float = Field(0.0, ge=0, allow_inf_nan=False)
-    panelist_keep_days: float = Field(30.0, ge=0, allow_inf_nan=False)
+    panelist_keep_days: float = Field(30.0, gt=0, allow_inf_nan=False)
     panelist_grace: float = Field(20.0, ge=0, allow_inf_nan=False)
     slack_bot_token: SecretStr | None = None
     slack_app_token: SecretStr | None = None

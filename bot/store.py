@@ -9,7 +9,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ import structlog
 from adapters.port import Invocation, MessageRef, Place, ThreadRef
 from bot.brief import Brief
 from bot.database import failure
-from bot.receipts import Receipt
+from bot.receipts import RunReceipt
 from bot.schema import claims, outbox, runs
 from bot.stored import ENDED, Accepted, Duplicate, Ending, OverQuota, Posted, Quotas, StoredRun, StoreFailed
 from teams.wire import dump, load
@@ -233,18 +233,21 @@ class Store:
 
     # Housekeeping
 
-    async def expire(self, before: float, most: int = 200) -> list[tuple[str, int]]:
-        """Remove up to `most` runs that ended before then, with all that belongs to them; their ids and rounds."""
+    async def old(self, before: float, most: int = 200) -> list[tuple[str, int]]:
+        """Up to `most` runs that ended before then: their ids and rounds."""
         old = sa.select(runs.c.id, runs.c.round).where(runs.c.ended_at < before, runs.c.status.in_(ENDED)).limit(most)
+        return await self._do(lambda connection: [(row.id, row.round) for row in connection.execute(old)])
 
-        def expire(connection: sa.Connection) -> list[tuple[str, int]]:
-            gone = [(row.id, row.round) for row in connection.execute(old)]
-            ids = [run_id for run_id, _ in gone]
+    async def remove(self, run_ids: Sequence[str]) -> None:
+        """Remove runs that are over, with all that belongs to them."""
+
+        def remove(connection: sa.Connection) -> None:
+            over = sa.select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.status.in_(ENDED))
+            ids = list(connection.execute(over).scalars())
             for table, column in ((outbox, outbox.c.run), (claims, claims.c.run), (runs, runs.c.id)):
                 connection.execute(sa.delete(table).where(column.in_(ids)))
-            return gone
 
-        return await self._do(expire)
+        await self._do(remove)
 
     # The thread
 
@@ -374,13 +377,13 @@ def _new_run(invocation: Invocation, brief: Brief, now: float) -> dict[str, Any]
         "brief": json.dumps(dump(brief)),
         "boots": 0,
         **_NO_CRASHES,
-        **_columns(Receipt()),
+        **_columns(RunReceipt()),
         "created_at": now,
         "queued_at": now,
     }
 
 
-def _columns(receipt: Receipt) -> dict[str, Any]:
+def _columns(receipt: RunReceipt) -> dict[str, Any]:
     return {
         "calls": receipt.calls,
         "input_tokens": receipt.input_tokens,
@@ -406,7 +409,7 @@ def _stored(row: Any) -> StoredRun:
         stop_by=row.stop_by,
         steps={} if row.steps is None else json.loads(row.steps),
         events=[] if row.events is None else json.loads(row.events),
-        receipt=Receipt(row.calls, row.input_tokens, row.output_tokens, row.cost, row.charged, row.unmetered),
+        receipt=RunReceipt(row.calls, row.input_tokens, row.output_tokens, row.cost, row.charged, row.unmetered),
         created_at=row.created_at,
         queued_at=row.queued_at,
         started_at=row.started_at,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from adapters.port import Invocation, MessageRef, ThreadRef
 from bot.brief import Brief
-from bot.receipts import Receipt
+from bot.receipts import RunReceipt
 
 
 class StoreFailed(Exception):
@@ -40,7 +40,7 @@ class StoredRun:
     stop_by: str | None
     steps: dict[str, str] = field(repr=False)
     events: list[dict[str, Any]] = field(repr=False)
-    receipt: Receipt
+    receipt: RunReceipt
     created_at: float
     queued_at: float
     started_at: float | None
@@ -96,7 +96,7 @@ class Ending:
     status: Status
     steps: dict[str, str]
     events: list[dict[str, Any]]
-    receipt: Receipt
+    receipt: RunReceipt
 
 
 PostState = Literal["sending", "sent", "failed"]

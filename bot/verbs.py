@@ -36,6 +36,7 @@ from teams.weights import WeightsUnavailable, fetch_weights
 
 if TYPE_CHECKING:
     from bot.house import Open, Plan
+    from bot.record import Found
 
 USAGE = 2
 """Exit code for a command line or settings that cannot be used."""
@@ -190,18 +191,22 @@ async def _serve_folder(folder: Path, settings: Settings, catalog: Catalog) -> i
 
 
 @asynccontextmanager
-async def _answering(settings: Settings, catalog: Catalog) -> "AsyncIterator[tuple[Open, TerminalFrontEnd]]":
-    """A house for this terminal, with models that are ready and run databases of its own. Whoever sits here pays for
-    the models, so no quota counts; a budget that was set does."""
+async def _answering(
+    settings: Settings, catalog: Catalog, folder: Path | None = None
+) -> "AsyncIterator[tuple[Open, TerminalFrontEnd]]":
+    """A house for this terminal, with models that are ready and run databases of its own, or those in `folder`.
+
+    Whoever sits here pays for the models, so no quota counts; a budget that was set does.
+    """
     from bot.house import folder_of_its_own, open_house
 
     front = TerminalFrontEnd(files=settings.bot.panelist_home / "answers")
     with showing_download() as downloading:
         async with (
             compose.models_ready(compose.Wanted(settings, downloading)) as models,
-            folder_of_its_own(settings.bot.panelist_home, settings.bot.panelist_keep_days) as folder,
+            folder_of_its_own(settings.bot.panelist_home, settings.bot.panelist_keep_days, folder) as own,
         ):
-            plan = replace(_plan(folder, models, settings, catalog), budgets=compose.budgets_of(settings))
+            plan = replace(_plan(own, models, settings, catalog), budgets=compose.budgets_of(settings))
             try:
                 async with open_house(plan, {front.name: front}) as house:
                     yield house, front
@@ -272,8 +277,35 @@ def _runs(args: argparse.Namespace, settings: Settings) -> int:
     if len(found) != 1:
         what = "no run has" if not found else f"{len(found)} runs have"
         return _complain(f"{what} an id that begins with {args.run!r}; see 'panelist runs'")
+    if args.action == "resume":
+        return _resume(found[0], settings)
     sys.stdout.write(record.exported(found[0], args.format if args.action == "export" else "md"))
     return 0
+
+
+def _resume(found: "Found", settings: Settings) -> int:
+    from bot.house import served_folder
+
+    folder = found.database.parent
+    if found.run.ended:
+        return _complain(f"run {found.run.id} is over; 'panelist runs show {found.run.id}' prints it")
+    if not found.interrupted:
+        return _complain(f"run {found.run.id} is under way in another process")
+    if folder == served_folder(settings.bot.panelist_home):
+        return _complain(f"run {found.run.id} was served; it goes on when 'panelist serve' starts again")
+    return asyncio.run(_taken_up(folder, found.run.id, settings))
+
+
+async def _taken_up(folder: Path, run_id: str, settings: Settings) -> int:
+    """Go on with what was under way in a folder of run databases; what was shown before is not shown again."""
+    from bot.record import has_answer
+
+    async with _answering(settings, load_catalog(settings.bot.panelist_panels), folder) as (house, _):
+        with _stopping_on_interrupt(lambda: house.conductor.stop(run_id)):
+            await house.intake.settled()
+        run = await house.store.get(run_id)
+    assert run is not None, "a run under way is not removed"
+    return 0 if has_answer(run) else NOBODY_ANSWERED
 
 
 async def _fetch(settings: Settings) -> int:

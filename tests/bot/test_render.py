@@ -7,7 +7,7 @@ import pytest
 from adapters.plain import board_source, doc_source
 from bot import render
 from bot.progress import Progress
-from bot.receipts import Receipt
+from bot.receipts import RunReceipt
 from teams.catalog import load_catalog
 from teams.events import (
     ExpertAnswered,
@@ -218,9 +218,9 @@ def test_a_retry_that_adds_nobody_says_that_it_was_written_anew():
 @pytest.mark.parametrize(
     ("receipt", "line"),
     [
-        (Receipt(7, 5120, 3400, 0.0213, 0.0213), "Receipt: 7 model calls, 5,120 tokens in and 3,400 out, $0.0213."),
-        (Receipt(1, 10, 5, None, 0.1, 0), "Receipt: 1 model call, 10 tokens in and 5 out, cost unknown."),
-        (Receipt(3, 0, 0, 0.0, 0.2, 2), "Receipt: 3 model calls, 0 tokens in and 0 out (2 told no usage), $0.0000."),
+        (RunReceipt(7, 5120, 3400, 0.0213, 0.0213), "Receipt: 7 model calls, 5,120 tokens in and 3,400 out, $0.0213."),
+        (RunReceipt(1, 10, 5, None, 0.1, 0), "Receipt: 1 model call, 10 tokens in and 5 out, cost unknown."),
+        (RunReceipt(3, 0, 0, 0.0, 0.2, 2), "Receipt: 3 model calls, 0 tokens in and 0 out (2 told no usage), $0.0000."),
     ],
 )
 def test_fault_45_the_receipt_says_what_is_known_and_what_is_not(receipt, line):

@@ -96,10 +96,10 @@ def rules_of(settings: Settings) -> Rules:
         bot.panelist_runs_per_day_person,
         bot.panelist_runs_per_day_channel,
         bot.panelist_runs_per_day_workspace,
-        bot.panelist_runs_waiting,
     )
     admins = listed(bot.panelist_admins) or frozenset()
-    return Rules(admins, listed(bot.panelist_allowed_channels), quotas, bot.panelist_runs_in_flight)
+    channels = listed(bot.panelist_allowed_channels)
+    return Rules(admins, channels, quotas, bot.panelist_runs_in_flight, bot.panelist_runs_waiting)
 
 
 def budgets_of(settings: Settings) -> Budgets:

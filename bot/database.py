@@ -4,8 +4,6 @@ SQLite is set to WAL with `synchronous=NORMAL`: a killed process loses nothing t
 the last commits, never the file (SQLite documentation, "Write-Ahead Logging").
 """
 
-import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from filelock import FileLock, Timeout
 from sqlalchemy import event
 
 from bot.stored import StoreFailed, StoreUnusable
@@ -76,17 +75,14 @@ _REASONS = {
 
 def in_use(folder: Path) -> bool:
     """Whether a process holds the lock of a folder of run databases."""
+    lock = FileLock(folder / "lock", is_singleton=False)
     try:
-        descriptor = os.open(folder / "lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
         return True
-    finally:
-        os.close(descriptor)
-    return False
+    except OSError:  # not ours to lock: nobody's
+        return False
 
 
 @contextmanager
@@ -95,25 +91,20 @@ def sole_process(folder: Path) -> Iterator[None]:
 
     Raises `StoreUnusable` when another process holds it, or when the folder cannot be written.
     """
-    path = folder / "lock"
+    holder, lock = folder / "pid", FileLock(folder / "lock", is_singleton=False)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        lock.acquire(timeout=0)
+        holder.write_text(str(os.getpid()))
+    except Timeout as error:
+        pid = holder.read_text() if holder.exists() else "?"
+        raise StoreUnusable(
+            f"{folder} is in use by process {pid}; stop that one first, or set another PANELIST_HOME"
+        ) from error
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise StoreUnusable(f"{folder}: {why}; set PANELIST_HOME to a folder you may write to") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise StoreUnusable(f"{path} cannot be locked: {error.strerror}; use a local disk") from error
-            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-            raise StoreUnusable(
-                f"{folder} is in use by process {holder or '?'}; stop that one first, or set another PANELIST_HOME"
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()

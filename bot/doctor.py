@@ -11,6 +11,7 @@ from adapters.safety import one_line
 from bot import compose
 from bot.download import showing_download
 from bot.settings import BadSettings, Settings
+from bot.stored import StoreFailed
 from teams.catalog import Catalog
 from teams.tiers import KEY_BY_PROVIDER, ModelChoice
 
@@ -29,6 +30,7 @@ async def examine(settings: Settings, catalog: Catalog) -> int:
     """Look at everything and report each finding on stdout; exit code 0 when nothing is wrong, else 1."""
     healthy = _say(True, "settings", "read")
     healthy &= _data_folder(settings.bot.panelist_home)
+    healthy &= _run_databases(settings.bot.panelist_home)
     for problem in catalog.problems:
         healthy &= _say(False, "panels", problem)
     healthy &= _say(True, "panels", f"{', '.join(catalog.names)}")
@@ -65,6 +67,22 @@ def _data_folder(home: Path) -> bool:
         why = os.strerror(error.errno).lower() if error.errno else "not writable"
         return _say(False, "data folder", f"{home}: {why}; set PANELIST_HOME to a folder you may write to")
     return _say(True, "data folder", str(home))
+
+
+def _run_databases(home: Path) -> bool:
+    # SQLAlchemy takes a moment to import; whoever only wants help does not wait for it.
+    from bot.database import in_use, sqlite_reader
+    from bot.house import run_databases, served_folder
+    from bot.store import read_runs
+
+    databases = run_databases(home)
+    try:
+        kept = [run for path in databases for run in read_runs(sqlite_reader(path), most=1_000)]
+    except StoreFailed as error:
+        return _say(False, "runs", f"{error}; put the file aside to begin with a new one")
+    under_way = sum(not run.ended for run in kept)
+    said = f"{len(kept)} kept in {home / 'runs'}, {under_way} of them not over"
+    return _say(True, "runs", f"{said}; served now" if in_use(served_folder(home)) else said)
 
 
 async def _models(settings: Settings) -> AsyncIterator[tuple[bool, str, str]]:

@@ -17,7 +17,7 @@ from bot.blackbox import BlackBox
 from bot.conduct import Conductor
 from bot.courier import Courier
 from bot.database import sole_process, sqlite_engine
-from bot.intake import House, Intake
+from bot.intake import Intake, Parts
 from bot.migrations import migrate
 from bot.model_teams import Teams
 from bot.receipts import Budgets, Ledger, Tariff
@@ -79,10 +79,10 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             box = BlackBox(plan.folder / "black-box")
             conductor = Conductor(store, courier, plan.teams, ledger, status=plan.status, blamed=box.blamed)
             runs = DurableRuns(plan.folder / "steps.sqlite", conductor.conduct)
-            house = House(store, courier, conductor, runs, plan.catalog, plan.rules, ledger, plan.status)
+            parts = Parts(store, courier, conductor, runs, plan.catalog, plan.rules, ledger, plan.status)
             with box.watching():
                 async with asyncio.TaskGroup() as group:
-                    intake = Intake(house, group)
+                    intake = Intake(parts, group)
                     async with runs:
                         await intake.take_up()
                         cleaning = group.create_task(_clean(store, runs, plan.keep_days), name="clean")
@@ -124,7 +124,7 @@ async def folder_of_its_own(home: Path, keep_days: float, again: Path | None = N
     await asyncio.to_thread(_remove_old, home / "runs" / "once", keep_days)
     yield folder
     # The record is in the other file; nobody takes up a run whose terminal is gone.
-    for name in ("steps.sqlite", "steps.sqlite-wal", "steps.sqlite-shm", "black-box", "lock"):
+    for name in ("steps.sqlite", "steps.sqlite-wal", "steps.sqlite-shm", "black-box", "lock", "pid"):
         (folder / name).unlink(missing_ok=True)
 
 

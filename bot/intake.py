@@ -5,7 +5,8 @@ import asyncio
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextvars import Context
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 import structlog
@@ -20,7 +21,7 @@ from bot.courier import Courier
 from bot.receipts import Ledger
 from bot.rules import Rules
 from bot.store import Store
-from bot.stored import Accepted, Duplicate, OverQuota, Quotas, StoredRun, StoreFailed
+from bot.stored import Accepted, Duplicate, OverQuota, StoredRun, StoreFailed
 from teams.catalog import Catalog
 from teams.model import Source
 
@@ -41,7 +42,7 @@ class Starter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Parts:
     """What intake works with."""
 
     store: Store
@@ -57,16 +58,17 @@ class House:
 class Intake:
     """Carries out what front ends take in. Runs belong to `group` and outlive the call that began them."""
 
-    def __init__(self, house: House, group: asyncio.TaskGroup) -> None:
-        self._house, self._group = house, group
-        self._store = house.store
+    def __init__(self, parts: Parts, group: asyncio.TaskGroup) -> None:
+        self._parts, self._group = parts, group
+        self._store = parts.store
         self._started: set[str] = set()
         self._starting = asyncio.Lock()
         self._all_over = asyncio.Event()
         self._all_over.set()
         self._waiting = 0
+        self._arriving = 0
         self._ended_early: set[str] | None = set()
-        house.conductor.ended = self._over
+        parts.conductor.ended = self._over
 
     async def take(self, invocation: Invocation) -> None:
         """Carry out one invocation. It returns when what was asked is safe, not when it is done. Raises `NotSafe`."""
@@ -83,7 +85,7 @@ class Intake:
         """Start what was accepted and not yet started when the process before this one ended."""
         under_way = await self._store.under_way()
         accepted = await self._store.next_accepted(100_000)
-        started = await self._house.runs.known([(run.id, run.round) for run in accepted])
+        started = await self._parts.runs.known([(run.id, run.round) for run in accepted])
         going = [run.id for run in under_way] + [run.id for run in accepted if (run.id, run.round) in started]
         # What was started before goes on by itself, and may be over by now.
         early, self._ended_early = self._ended_early or set(), None
@@ -98,18 +100,24 @@ class Intake:
 
         Raises `Unaskable` and `StoreFailed`.
         """
-        rules, ledger = self._house.rules, self._house.ledger
+        rules, ledger = self._parts.rules, self._parts.ledger
         if not rules.allows(invocation.place):
             channel = invocation.place.channel
             raise Unaskable(f"runs are not allowed here; an admin can add {channel} to PANELIST_ALLOWED_CHANNELS")
         if ledger is not None and ledger.used_up and await self._store.claimed(invocation.key) is None:
             raise Unaskable("today's budget is used up; it begins anew at 00:00 UTC")
-        match await self._store.accept(invocation, brief, self._quotas(invocation)):
+        if self._full and await self._store.claimed(invocation.key) is None:
+            raise Unaskable(render.too_many(rules.runs_waiting))
+        self._arriving += 1
+        try:
+            accepted = await self._store.accept(invocation, brief, rules.quotas_of(invocation))
+        finally:
+            self._arriving -= 1
+        match accepted:
             case Duplicate(run):
                 return run
-            case OverQuota(whom, limit):
-                limit = rules.quotas.waiting if whom == "waiting" else limit
-                raise Unaskable(render.over_quota(OverQuota(whom, limit)))
+            case OverQuota() as over:
+                raise Unaskable(render.over_quota(over))
             case Accepted():
                 await self._start_or_queue(invocation)
         return invocation.key
@@ -122,7 +130,7 @@ class Intake:
         """Stop every run begun here."""
         for run_id in list(self._started):
             await self._store.ask_stop(run_id, f"{run_id}/stop_all", who)
-            self._house.conductor.stop(run_id)
+            self._parts.conductor.stop(run_id)
 
     async def _carry_out(self, command: Command, invocation: Invocation) -> None:
         match command:
@@ -131,15 +139,15 @@ class Intake:
                 if unread:
                     await self._tell(invocation, render.unread(unread))
                 sources = tuple(Source(file.name, file.text) for file in invocation.attachments if not file.problem)
-                await self.begin(brief_for(command, self._house.catalog, sources), invocation)
+                await self.begin(brief_for(command, self._parts.catalog, sources), invocation)
             case Stop():
                 await self._stop(invocation)
             case Retry():
                 await self._retry(invocation)
             case Panels():
-                await self._tell(invocation, render.panel_list(self._house.catalog))
+                await self._tell(invocation, render.panel_list(self._parts.catalog))
             case Settings():
-                await self._tell(invocation, render.settings(self._house.status))
+                await self._tell(invocation, render.settings(self._parts.status))
             case Help():
                 await self._tell(invocation, render.help_text(command.instead_of))
             case _:
@@ -147,14 +155,12 @@ class Intake:
 
     # Starting
 
-    def _quotas(self, invocation: Invocation) -> Quotas:
-        rules = self._house.rules
-        quotas = rules.quotas_of(invocation)
-        if self._has_room:
-            return replace(quotas, waiting=0)
-        # Runs that were started and did not begin yet are accepted in the database too; they wait for nothing.
-        not_begun = len(self._started - self._house.conductor.live.keys())
-        return replace(quotas, waiting=rules.quotas.waiting and rules.quotas.waiting + not_begun)
+    @property
+    def _full(self) -> bool:
+        """Whether as many run and wait, or are about to, as may."""
+        rules = self._parts.rules
+        there = len(self._started) + self._waiting + self._arriving
+        return bool(rules.runs_in_flight) and there >= rules.runs_in_flight + rules.runs_waiting
 
     async def _start_or_queue(self, invocation: Invocation) -> None:
         if self._has_room and not self._waiting:
@@ -168,7 +174,7 @@ class Intake:
 
     @property
     def _has_room(self) -> bool:
-        most = self._house.rules.runs_in_flight
+        most = self._parts.rules.runs_in_flight
         return not most or len(self._started) < most
 
     def _count(self, run_ids: Iterable[str]) -> None:
@@ -180,7 +186,7 @@ class Intake:
         # The run is safe, and its asker was told nothing else: it is started as soon as the database lets it.
         while True:
             try:
-                await self._house.runs.start(run_id, round_)
+                await self._parts.runs.start(run_id, round_)
                 return
             except StoreFailed as error:
                 log.error("run.not_started", run=run_id, why=str(error), again_in=AGAIN_SECONDS)
@@ -213,7 +219,8 @@ class Intake:
         if self._ended_early is not None:
             self._ended_early.add(run_id)
         if self._waiting:
-            self._group.create_task(self._start_waiting(), name="start what waits")
+            # This is told from within the run that is over; what is started now is not its doing.
+            self._group.create_task(self._start_waiting(), name="start what waits", context=Context())
         elif not self._started:
             self._all_over.set()
 
@@ -232,7 +239,7 @@ class Intake:
             raise Unaskable(f"only {going[0].invocation.author} or an admin can stop this run")
         run = allowed[0]
         await self._store.ask_stop(run.id, invocation.key, invocation.author)
-        self._house.conductor.stop(run.id)
+        self._parts.conductor.stop(run.id)
         if run.id not in self._started:
             # It waits for its turn; as nothing will be asked for it, it needs none.
             self._waiting = max(self._waiting - 1, 0)
@@ -240,7 +247,7 @@ class Intake:
             await self._start(run.id, run.round)
 
     def _may_stop(self, who: Invocation, run: StoredRun) -> bool:
-        return run.invocation.author == who.author or self._house.rules.is_admin(who)
+        return run.invocation.author == who.author or self._parts.rules.is_admin(who)
 
     async def _retry(self, invocation: Invocation) -> None:
         if await self._store.claimed(invocation.key) is not None:
@@ -249,7 +256,7 @@ class Intake:
         if not found:
             raise Unaskable("nothing has been asked here yet, so there is nothing to retry")
         run = found[0]
-        if not self._house.rules.allows(invocation.place):
+        if not self._parts.rules.allows(invocation.place):
             raise Unaskable("runs are not allowed here")
         if not run.ended:
             raise Unaskable("the run is still under way; retry once it is over, or /panel stop")
@@ -276,7 +283,7 @@ class Intake:
         return [run]
 
     async def _tell(self, invocation: Invocation, doc: Doc) -> None:
-        await self._house.courier.notify(invocation, doc)
+        await self._parts.courier.notify(invocation, doc)
 
 
 def _complete(run: StoredRun) -> bool:

@@ -348,10 +348,13 @@ def busy(position: int, in_flight: int) -> Doc:
 
 def over_quota(over: OverQuota) -> str:
     """Which quota is used up, and when it begins anew."""
-    if over.whom == "waiting":
-        return f"too much is waiting already ({over.limit} runs); ask again in a few minutes"
     whose = {"person": "you have", "channel": "this channel has", "workspace": "this workspace has"}[over.whom]
     return f"{whose} had {over.limit} runs today, which is the limit; it begins anew at 00:00 UTC"
+
+
+def too_many(waiting: int) -> str:
+    """As many runs wait as may."""
+    return f"too much is waiting already ({waiting} runs); ask again in a few minutes"
 
 
 def not_taken(why: str) -> Doc:

@@ -9,12 +9,14 @@ from bot.stored import Quotas
 @dataclass(frozen=True, slots=True)
 class Rules:
     """`admins` are people's ids, `allowed_channels` channels' ids; either may have its surface before it, as in
-    `slack:U012AB`. `allowed_channels=None` allows all; an empty set allows none. `runs_in_flight` is 0 for no limit."""
+    `slack:U012AB`. `allowed_channels=None` allows all; an empty set allows none. Over `runs_in_flight`, 0
+    for no limit, runs wait."""
 
     admins: frozenset[str] = frozenset()
     allowed_channels: frozenset[str] | None = None
     quotas: Quotas = Quotas()
     runs_in_flight: int = 0
+    runs_waiting: int = 0
 
     def is_admin(self, who: Invocation) -> bool:
         """Whether the one who asks may stop anybody's run and has no quota."""
@@ -28,7 +30,7 @@ class Rules:
 
     def quotas_of(self, who: Invocation) -> Quotas:
         """The quotas that count for the one who asks."""
-        return Quotas(waiting=self.quotas.waiting) if self.is_admin(who) else self.quotas
+        return Quotas() if self.is_admin(who) else self.quotas
 
 
 def listed(text: str | None) -> frozenset[str] | None:

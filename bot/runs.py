@@ -156,9 +156,13 @@ class DurableRuns:
 
     async def start(self, run_id: str, round_: int) -> None:
         """Start a round of a run. Starting it again does nothing. Raises `StoreFailed`."""
-        try:
+
+        async def start() -> None:
             with SetWorkflowID(workflow_id(run_id, round_)):
                 await DBOS.start_workflow_async(self._workflow, run_id, round_)
+
+        try:
+            await _apart(start())
         except sa.exc.DBAPIError as error:
             raise failure(error, "the run could not be started") from error
 

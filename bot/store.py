@@ -72,12 +72,9 @@ class Store:
             over = _over_quota(connection, invocation, quotas, day)
             if over is not None:
                 return over
-            waiting = _count(connection, runs.c.status == "accepted")
-            if quotas.waiting and waiting >= quotas.waiting:
-                return OverQuota("waiting", quotas.waiting)
             connection.execute(_CLAIM, {"key": invocation.key, "run": invocation.key, "at": now})
             connection.execute(_ACCEPT, _new_run(invocation, brief, now))
-            return Accepted(waiting)
+            return Accepted()
 
         return await self._do(accept, 0.0)
 

@@ -59,19 +59,16 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """How many runs may begin in a day, and how many may wait for their turn; 0 is no limit."""
+    """How many runs may begin in a day; 0 is no limit."""
 
     person: int = 0
     channel: int = 0
     workspace: int = 0
-    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The run is safe: it will be run, whatever becomes of this process. `waiting` are those before it in line."""
-
-    waiting: int
+    """The run is safe: it will be run, whatever becomes of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +80,9 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class OverQuota:
-    """So many runs were begun today by this `whom`; or so many wait already."""
+    """So many runs were begun today by, or in, this `whom`."""
 
-    whom: Literal["person", "channel", "workspace", "waiting"]
+    whom: Literal["person", "channel", "workspace"]
     limit: int
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from adapters.memory import Fault, MemoryFrontEnd
+from adapters.memory import PLACE, Fault, MemoryFrontEnd
 from adapters.port import Capabilities, Invocation, Pace, Place, TooLarge, Unknown
 from bot.receipts import Budgets, Tariff
 from bot.record import named
@@ -390,7 +390,7 @@ async def test_fault_43_a_quota_that_is_used_up_is_told_with_when_it_begins_anew
 
 async def test_fault_42_whoever_waits_is_told_the_position_and_whoever_is_too_many_is_told_to_come_later():
     held = Held()
-    rules = Rules(quotas=Quotas(waiting=3), runs_in_flight=2)
+    rules = Rules(runs_in_flight=2, runs_waiting=3)
     async with served(held, rules=rules) as (front, house, teams):
         for number in range(8):
             await front.ask(f"/panel {number}?")
@@ -406,9 +406,33 @@ async def test_fault_42_whoever_waits_is_told_the_position_and_whoever_is_too_ma
         assert played(teams.flash).most_in_flight == 12
 
 
+async def test_fault_42_a_burst_of_ten_thousand_commands_is_answered_and_held_in_a_few_rows():
+    held = Held()
+    rules = Rules(runs_in_flight=10, runs_waiting=20)
+    async with served(held, rules=rules, seconds=120) as (front, house, _):
+        before = resident_mb()
+        place = PLACE
+        asked = [Invocation(place, f"p{n % 97}", f"/panel {n}?", f"burst-{n}", "command") for n in range(10_000)]
+        await asyncio.gather(*map(house.intake.take, asked))
+        grown = resident_mb() - before
+        told = [text for author in {one.author for one in asked} for text in front.told(author)]
+        held.go.set()
+        await house.intake.settled()
+        assert len(front.threads()) == 30
+    assert sum("Busy, position" in text for text in told) == 20
+    assert sum("oo much is waiting" in text for text in told) == 9_970
+    assert grown < 150
+
+
+def resident_mb() -> float:
+    from pathlib import Path
+
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
 async def test_a_run_that_waits_can_be_stopped_and_asks_nobody():
     held = Held()
-    async with served(held, rules=Rules(quotas=Quotas(waiting=3), runs_in_flight=1)) as (front, house, teams):
+    async with served(held, rules=Rules(runs_in_flight=1, runs_waiting=3)) as (front, house, teams):
         await front.ask("/panel First?")
         await until(lambda: len(held.waiting) == 6)
         second = await front.ask("/panel Second?")

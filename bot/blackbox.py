@@ -15,6 +15,8 @@ from contextvars import Context, ContextVar
 from pathlib import Path
 from typing import Any
 
+from bot.errors import StoreUnusable
+
 _SIZE = 512  # bytes; a longer id is cut, and then blames nobody
 _EMPTY = bytes(_SIZE)
 
@@ -32,15 +34,24 @@ def working_on(run_id: str) -> Iterator[None]:
 
 
 class BlackBox:
-    """One file. `blamed` is the run that was being worked on when the process before this one ended, or empty."""
+    """One file. `blamed` is the run that was being worked on when the process before this one ended, or empty.
+
+    Raises `StoreUnusable`.
+    """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.ftruncate(descriptor, _SIZE)
-            self._map = mmap.mmap(descriptor, _SIZE)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                if os.fstat(descriptor).st_size != _SIZE:
+                    # Written, not only stretched: a hole on a full disk would end us at the first mark.
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, _EMPTY)
+                self._map = mmap.mmap(descriptor, _SIZE)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as error:
+            raise StoreUnusable(f"{path} cannot be written: {error}; make room, or put the file aside") from error
         self.blamed = bytes(self._map).rstrip(b"\0").decode(errors="replace")
         self._map[:] = _EMPTY
 

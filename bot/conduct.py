@@ -1,10 +1,11 @@
 """One round of a run from its root to its roster: what it tells is folded, rendered and delivered; and how it ends."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -12,14 +13,17 @@ import structlog
 from adapters.port import Doc, ThreadRef
 from bot import render
 from bot.courier import Courier, Delivery
+from bot.errors import PutOff, StoreFailed, sole
 from bot.model_teams import Teams
 from bot.progress import Progress
 from bot.receipts import Ledger, Purse
-from bot.runs import PutOff, StepRecord, is_engines_own, sole
+from bot.rounds import RoundId
+from bot.runs import Reservation, StepRecord, is_engines_own
 from bot.steps import RunSteps
 from bot.store import Store
-from bot.stored import Ending, Status, StoredRun, StoreFailed
+from bot.stored import Ending, Status, StoredRun
 from teams.events import RunEvent, event_to_json
+from teams.steps import Json
 from teams.stopping import Stopped, until_stopped
 
 log = structlog.get_logger()
@@ -30,21 +34,26 @@ CRASHES = 3
 FRUITLESS = 50
 """The same for processes that ended while it was under way, whoever was to blame."""
 
+GIVING_UP_SECONDS = 60.0
+"""How long a run that is given up has to tell its thread so."""
+
 PAUSE_SECONDS = 3.0
 """How long the threads of runs that are put off have to be told so."""
 
 
 @dataclass(eq=False, slots=True)
 class LiveRun:
-    """A run under way in this process."""
+    """A round of a run under way in this process."""
 
     stored: StoredRun
     steps: RunSteps
     purse: Purse
-    stop: asyncio.Event
-    pause: asyncio.Event
-    progress: Progress
-    events: list[dict[str, Any]]
+    revisions: Iterator[int]
+    restarted: bool
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    pause: asyncio.Event = field(default_factory=asyncio.Event)
+    progress: Progress = field(default_factory=Progress)
+    events: list[dict[str, Any]] = field(default_factory=list)
     over: bool = False
 
     @property
@@ -79,39 +88,63 @@ class Conductor:
     ) -> None:
         self._store, self._courier, self._teams, self._ledger = store, courier, teams, ledger
         self._status, self._blamed = status, blamed
-        self.ended: Callable[[str], None] = lambda _: None
-        """Told the id of each run that is over."""
-        self.live: dict[str, LiveRun] = {}
-        self._begun_here: set[str] = set()
-        self._stops: set[str] = set()
+        self.ended: Callable[[RoundId], None] = lambda _: None
+        """Told each round that is over, or that this process will not come back to."""
+        self.live: dict[RoundId, LiveRun] = {}
+        self._begun_here: set[RoundId] = set()
+        self._stops: set[RoundId] = set()
         self._one_over = asyncio.Event()
         self._pausing = False
 
-    async def conduct(self, run_id: str, round_: int, record: StepRecord) -> None:
+    async def conduct(self, round_id: RoundId, record: StepRecord) -> None:
         """Carry out a round of a run, from where it stands. Raises `PutOff` when the process pauses before its end."""
-        stored = await self._store.begin(run_id, round_)
+        stored = await self._store.begin(round_id)
         if stored is None:
-            self.ended(run_id)
+            self._forget(round_id)
             return
-        before = await record.before() if stored.boots > 1 else {}
-        if stored.status == "running" and run_id not in self._begun_here:
-            stored = await self._store.taken_up(stored, len(before), blamed=run_id == self._blamed)
-        self._begun_here.add(run_id)
-        purse = self._ledger.purse(stored.brief)
-        steps = RunSteps(record, purse, _kept(stored.steps), before)
-        live = LiveRun(stored, steps, purse, asyncio.Event(), asyncio.Event(), Progress(), [])
-        self.live[run_id] = live
+        live = self.live[round_id] = await self._taken_up(stored, record)
         try:
-            with structlog.contextvars.bound_contextvars(run=run_id, team=stored.brief.team):
-                if self._pausing:
-                    raise PutOff
-                await self._in_thread(live)
+            with structlog.contextvars.bound_contextvars(run=str(round_id), team=stored.brief.team):
+                await self._carried_out(live)
+        except BaseException as error:
+            # Put off, or cancelled with the process: it comes back. Anything else does not.
+            live.over |= not isinstance(sole(error), PutOff | StoreFailed | asyncio.CancelledError)
+            raise
         finally:
-            purse.close()
-            del self.live[run_id]
+            live.purse.close()
+            del self.live[round_id]
             self._one_over.set()
             if live.over:
-                self.ended(run_id)
+                self._forget(round_id)
+
+    async def abandon(self, round_id: RoundId) -> None:
+        """End a round that nobody will carry out, for its record is lost; its thread is told."""
+        stored = await self._store.begin(round_id)
+        if stored is None:
+            return
+        log.error("run.record_lost", run=str(round_id))
+        live = await self._taken_up(replace(stored, boots=1, status="accepted"), _NoRecord())
+        live.purse.close()
+        await self._give_up(live, "broken", "lost", render.record_lost(stored.id))
+        self._forget(round_id)
+
+    async def _taken_up(self, stored: StoredRun, record: StepRecord) -> LiveRun:
+        before = await record.before() if stored.boots > 1 else {}
+        restarted = stored.round_id not in self._begun_here
+        if stored.status == "running" and restarted and not stored.paused:
+            stored = await self._store.taken_up(stored, len(before), blamed=stored.id == self._blamed)
+        self._begun_here.add(stored.round_id)
+        purse = self._purse(stored)
+        return LiveRun(stored, RunSteps(record, purse, _kept(stored.steps), before), purse, _boards(stored), restarted)
+
+    def _purse(self, stored: StoredRun) -> Purse:
+        return self._ledger.purse(stored.round_id, stored.brief)
+
+    def _forget(self, round_id: RoundId) -> None:
+        self._begun_here.discard(round_id)
+        self._stops.discard(round_id)
+        self._ledger.forget(round_id)
+        self.ended(round_id)
 
     async def pause(self, seconds: float) -> None:
         """Begin no call from now on, give those under way up to `seconds` to end, and put the runs off."""
@@ -131,61 +164,83 @@ class Conductor:
                     await self._one_over.wait()
                     self._one_over.clear()
 
-    def stop(self, run_id: str) -> None:
-        """Have a run obey that it was asked to stop: at once, or when it gets under way here."""
-        self._stops.add(run_id)
-        if run_id in self.live:
-            self.live[run_id].stop.set()
+    def stop(self, round_id: RoundId) -> None:
+        """Have a round that is not over obey that it was asked to stop: at once, or when it gets under way here."""
+        self._stops.add(round_id)
+        if round_id in self.live:
+            self.live[round_id].stop.set()
+
+    async def _carried_out(self, live: LiveRun) -> None:
+        """The round, whatever goes wrong in it: a bug of ours ends this run alone, and is told once."""
+        try:
+            if self._pausing:
+                raise PutOff
+            await self._in_thread(live)
+        except Exception as error:
+            if isinstance(sole(error), StoreFailed | PutOff):
+                raise
+            log.exception("run.broke")
+            await self._give_up(live, "broken", "broke", render.broke(live.id))
+            if is_engines_own(error):
+                raise
 
     async def _in_thread(self, live: LiveRun) -> None:
         stored = live.stored
         if stored.invocation.place.surface not in self._courier.fronts:
             # Its front end is not served now. It waits for a start with it, and takes nobody's place meanwhile.
             log.error("run.waits", front_end=stored.invocation.place.surface)
+            await self._store.paused(live.id)
             live.over = True
             raise PutOff
-        if stored.thread is not None:
-            thread: Any = stored.thread
-        else:
-            root = render.root(stored.brief.title, self._status)
-            thread = await self._courier.open(live.id, stored.invocation, root)
-        if not isinstance(thread, ThreadRef):
-            log.warning("run.unopened", error=type(thread).__name__)
-            await self._courier.notify(stored.invocation, render.problem(render.not_opened(thread)))
-            await self._end(live, "unopened")
+        if stored.blamed >= CRASHES or stored.stuck >= FRUITLESS:
+            crashes = max(stored.blamed, stored.stuck)
+            log.error("run.quarantined", crashes=crashes)
+            await self._give_up(live, "quarantined", "quarantined", render.quarantined(live.id, crashes))
             return
-        async with self._courier.delivery(live.id, thread, stored.boots) as delivery:
+        if stored.thread is None:
+            root = render.root(stored.brief.title, self._status)
+            opened = await self._courier.open(live.id, stored.invocation, root)
+            if not isinstance(opened, ThreadRef):
+                log.warning("run.unopened", error=type(opened).__name__)
+                await self._courier.notify(stored.invocation, render.problem(render.not_opened(opened)))
+                await self._end(live, "unopened")
+                return
+            live.stored = stored = replace(stored, thread=opened, status="accepted")
+        async with self._delivery(live) as delivery:
             await self._delivered(live, delivery)
         if delivery.lost is not None:
             lost = render.problem(render.thread_lost(delivery.lost, live.progress.topic))
             await self._courier.notify(stored.invocation, lost)
+        await self._end(live, live.progress.ended or "broken")
+
+    def _delivery(self, live: LiveRun) -> AbstractAsyncContextManager[Delivery]:
+        assert live.stored.thread is not None, "its thread was opened"
+        again = live.stored.boots > 1
+        return self._courier.delivery(live.id, live.stored.thread, live.revisions, again=again)
 
     async def _delivered(self, live: LiveRun, delivery: Delivery) -> None:
-        if live.stored.blamed >= CRASHES or live.stored.stuck >= FRUITLESS:
-            await self._quarantine(live, delivery)
-            return
         if live.stored.taken_up:
-            self._say(live, delivery, f"resumed/{live.stored.boots}", render.resumed())
+            self._say(live, delivery, f"resumed/{live.stored.boots}", render.resumed(live.restarted))
         try:
             await until_stopped(self._tell(live, delivery), live.pause)
         except Stopped:
             await self._put_off(live, delivery)
-        except Exception as error:
-            if isinstance(sole(error), StoreFailed | PutOff):
-                raise
-            await self._broke(live, delivery)
-            if is_engines_own(error):
-                raise
-            return
-        await self._end(live, live.progress.ended or "broken")
 
-    async def _broke(self, live: LiveRun, delivery: Delivery) -> None:
-        log.exception("run.broke")
-        live.progress = live.progress.broken()
-        self._say(live, delivery, "broke", render.broke(live.id))
-        self._show(live, delivery)
-        await delivery.settled()
-        await self._end(live, "broken")
+    async def _give_up(self, live: LiveRun, status: Status, part: str, doc: Doc) -> None:
+        """End a round that cannot go on: its thread is told, and its board stands still."""
+        live.progress = replace(live.progress, topic=live.progress.topic or live.stored.brief.topic).broken()
+        try:
+            async with asyncio.timeout(GIVING_UP_SECONDS):
+                if live.stored.thread is None:
+                    await self._courier.notify(live.stored.invocation, doc)
+                else:
+                    async with self._delivery(live) as delivery:
+                        self._say(live, delivery, part, doc)
+                        self._show(live, delivery)
+                        await delivery.settled()
+        except TimeoutError:
+            log.error("run.end_untold")
+        await self._end(live, status)
 
     async def _tell(self, live: LiveRun, delivery: Delivery) -> None:
         """Everything that the run tells, delivered; it returns once the last of it is."""
@@ -198,7 +253,7 @@ class Conductor:
 
     async def _obey_stop(self, live: LiveRun) -> None:
         """A run that was asked to stop before this process took it up first tells what had come back."""
-        if live.stored.stop_by is not None or live.id in self._stops:
+        if live.stored.stop_by is not None or live.stored.round_id in self._stops:
             live.steps.hold()
             await live.steps.replayed.wait()
             live.stop.set()
@@ -238,25 +293,30 @@ class Conductor:
                 await delivery.settled()
         except TimeoutError:
             log.warning("run.paused_untold")
+        await self._store.paused(live.id)
         log.info("run.paused")
         raise PutOff
 
-    async def _quarantine(self, live: LiveRun, delivery: Delivery) -> None:
-        crashes = max(live.stored.blamed, live.stored.stuck)
-        log.error("run.quarantined", crashes=crashes)
-        live.progress = replace(Progress(topic=live.stored.brief.topic), ended="broken")
-        self._say(live, delivery, "quarantined", render.quarantined(live.id, crashes))
-        self._show(live, delivery)
-        await delivery.settled()
-        await self._end(live, "quarantined")
-
     async def _end(self, live: LiveRun, status: Status) -> None:
         ending = Ending(status, live.steps.results, live.events, live.purse.receipt)
-        await self._store.end(live.id, ending)
+        await self._store.end(live.stored.round_id, ending)
         live.over = True
-        self._begun_here.discard(live.id)
-        self._stops.discard(live.id)
         _log_end(live, status)
+
+
+class _NoRecord:
+    """The record of a round that is lost."""
+
+    async def before(self) -> dict[str, Json]:
+        return {}
+
+    def reserve(self) -> Reservation:
+        raise AssertionError("nothing is asked for a run that is lost")
+
+
+def _boards(stored: StoredRun) -> Iterator[int]:
+    """Revisions of a run's boards in this start: higher than all of the starts before."""
+    return itertools.count(stored.boots * 1_000_000 + 1)
 
 
 def _kept(steps: dict[str, str]) -> dict[str, str]:

@@ -5,11 +5,10 @@ its thread or not: it is looked for there before it is sent again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
-from uuid import uuid4
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -32,9 +31,23 @@ from bot.pace import ANSWER, BOARD, URGENT, Lane
 from bot.stored import Posted
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
-BOARDS_PER_BOOT = 1_000_000
-"""Revisions that one start of the process has for a board, so that the next start's are higher."""
+UNKNOWN_TRIES = 8
+"""How often a send is tried whose end stays unknown, for about two minutes: each might be one too many."""
+
+_UNSHOWN = "/unshown"
+_BREAKS = Unknown("the front end broke; the log says more")
+_BROKEN = Receipt("unknown", error=_BREAKS)
+
+
+async def guarded(call: Awaitable[T], otherwise: T) -> T:
+    """What a front end gives. One that breaks does not break the run: then it is as if nobody knew what it did."""
+    try:
+        return await call
+    except Exception:
+        log.exception("front_end.broke")
+        return otherwise
 
 
 class Outbox(Protocol):
@@ -43,13 +56,13 @@ class Outbox(Protocol):
     async def posts_of(self, run_id: str) -> dict[str, Posted]:
         """All posts of a run that were begun, by key."""
 
-    async def claim(self, key: str, run_id: str, owner: str) -> Posted | None:
-        """Note that a post is about to be sent. None for the first to; else how the post stands."""
+    async def claim(self, key: str, run_id: str) -> Posted | None:
+        """Note that a post is about to be sent. None when it never was; else how it stands."""
 
     async def sent(self, key: str, ref: MessageRef) -> None:
         """Note where a post stands."""
 
-    async def opened(self, run_id: str, key: str, thread: ThreadRef, owner: str) -> None:
+    async def opened(self, run_id: str, key: str, thread: ThreadRef) -> None:
         """Note a run's thread, and that its root stands there."""
 
     async def not_sent(self, key: str, why: str) -> None:
@@ -80,7 +93,6 @@ class Courier:
         reached: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.fronts, self.outbox, self.patience, self.reached = fronts, outbox, patience, reached
-        self.owner = uuid4().hex
         self._lanes: dict[Place, Lane] = {}
 
     def lane(self, place: Place) -> Lane:
@@ -93,26 +105,26 @@ class Courier:
 
     async def notify(self, invocation: Invocation, doc: Doc) -> Receipt:
         """Tell the asker alone."""
-        return await self.fronts[invocation.place.surface].notify(invocation, doc)
+        return await guarded(self.fronts[invocation.place.surface].notify(invocation, doc), _BROKEN)
 
     async def open(self, run_id: str, invocation: Invocation, root: Doc) -> ThreadRef | SendError:
         """Show the root of a run, and give its thread. A platform that has shown it already says which that is."""
         key, front = f"{run_id}/root", self.fronts[invocation.place.surface]
         if invocation.thread is not None:
-            await self.outbox.opened(run_id, key, invocation.thread, self.owner)
+            await self.outbox.opened(run_id, key, invocation.thread)
             return invocation.thread
         tries = _Tries(self.patience)
         self.reached("before_row")
-        ambiguous = await self.outbox.claim(key, run_id, self.owner) is not None
+        ambiguous = await self.outbox.claim(key, run_id) is not None
         self.reached("after_row")
         while True:
-            thread = await front.find_thread(invocation, key) if ambiguous else None
+            thread = await guarded(front.find_thread(invocation, key), _BREAKS) if ambiguous else None
             if thread is None:
                 await self.lane(invocation.place).turn(lambda: URGENT)
-                thread = await front.open_thread(invocation, root, key=key)
+                thread = await guarded(front.open_thread(invocation, root, key=key), _BREAKS)
             if isinstance(thread, ThreadRef):
                 self.reached("before_mark")
-                await self.outbox.opened(run_id, key, thread, self.owner)
+                await self.outbox.opened(run_id, key, thread)
                 return thread
             ambiguous = ambiguous or isinstance(thread, Unknown)
             if not await tries.another(thread, self.lane(invocation.place)):
@@ -120,11 +132,14 @@ class Courier:
                 return thread
 
     @asynccontextmanager
-    async def delivery(self, run_id: str, thread: ThreadRef, boot: int) -> AsyncIterator["Delivery"]:
-        """What one run has to say, delivered in the background until the block ends. `boot` counts the run's starts."""
-        known = await self.outbox.posts_of(run_id) if boot > 1 else {}
+    async def delivery(
+        self, run_id: str, thread: ThreadRef, revisions: Iterator[int], *, again: bool
+    ) -> AsyncIterator["Delivery"]:
+        """What one run has to say, delivered in the background until the block ends. `revisions` are those of its
+        boards; `again`: it may have said something before."""
+        known = await self.outbox.posts_of(run_id) if again else {}
         async with asyncio.TaskGroup() as group:
-            delivery = Delivery(self, run_id, thread, known, boot * BOARDS_PER_BOOT)
+            delivery = Delivery(self, run_id, thread, known, revisions)
             working = group.create_task(delivery.work(), name=f"delivery {run_id}")
             try:
                 yield delivery
@@ -144,14 +159,14 @@ class Delivery:
     """The posts of one run on their way to its thread: the most urgent first, then in order; the newest board only."""
 
     def __init__(
-        self, courier: Courier, run_id: str, thread: ThreadRef, known: dict[str, Posted], revision: int
+        self, courier: Courier, run_id: str, thread: ThreadRef, known: dict[str, Posted], revisions: Iterator[int]
     ) -> None:
         self._courier, self._run_id, self.thread, self._known = courier, run_id, thread, known
         self._front = courier.fronts[thread.place.surface]
         self._lane = courier.lane(thread.place)
         self._items: list[_Item] = []
         self._board: Board | None = None
-        self._revision = revision
+        self._revisions = revisions
         self._numbers = 0
         self._something, self._nothing = asyncio.Event(), asyncio.Event()
         self._nothing.set()
@@ -160,10 +175,17 @@ class Delivery:
     def put(self, key: str, doc: Doc, *, urgent: bool = False) -> None:
         """Have a document posted under its key, unless it stands already."""
         before = self._known.get(key)
-        if before is not None and before.state != "sending":
+        if before is not None and before.state == "sent":
             return
+        if before is not None and before.state == "failed":
+            if key.endswith(_UNSHOWN):
+                return
+            # The process may have ended before it could say so.
+            key, doc = f"{key}{_UNSHOWN}", render.unshown(doc, None)
         self._numbers += 1
-        self._items.append(_Item(URGENT if urgent else ANSWER, self._numbers, key, doc))
+        # Where nothing has to wait, the order in which things happened is the better one.
+        urgency = URGENT if urgent and self._lane.paced else ANSWER
+        self._items.append(_Item(urgency, self._numbers, key, doc))
         self._stirred()
 
     def show(self, board: Board) -> None:
@@ -206,7 +228,7 @@ class Delivery:
         courier, key = self._courier, item.key
         tries = _Tries(courier.patience)
         courier.reached("before_row")
-        before = await courier.outbox.claim(key, self._run_id, courier.owner)
+        before = await courier.outbox.claim(key, self._run_id)
         courier.reached("after_row")
         if before is not None and before.state != "sending":
             return
@@ -216,7 +238,7 @@ class Delivery:
             if ambiguous and error is None:
                 return
             if not ambiguous or isinstance(error, _NotThere):
-                receipt = await self._front.post(self.thread, item.doc, key=key)
+                receipt = await guarded(self._front.post(self.thread, item.doc, key=key), _BROKEN)
                 courier.reached("before_mark")
                 if receipt.outcome == "sent" and receipt.ref is not None:
                     await courier.outbox.sent(key, receipt.ref)
@@ -232,7 +254,7 @@ class Delivery:
 
     async def _looked_for(self, key: str) -> "SendError | _NotThere | None":
         """None when the post stands and is noted; else that it does not, or why that cannot be told."""
-        found = await self._front.find(self.thread, key)
+        found = await guarded(self._front.find(self.thread, key), _BREAKS)
         if isinstance(found, MessageRef):
             log.info("post.found", key=key)
             await self._courier.outbox.sent(key, found)
@@ -244,15 +266,15 @@ class Delivery:
         await self._courier.outbox.not_sent(item.key, type(error).__name__)
         if render.is_lost(error):
             self.lost = error
-        elif not item.key.endswith("/unshown"):
-            self._items.append(_Item(item.urgency, item.number, f"{item.key}/unshown", render.unshown(item.doc, error)))
+        elif not item.key.endswith(_UNSHOWN):
+            doc = render.unshown(item.doc, error)
+            self._items.append(_Item(item.urgency, item.number, f"{item.key}{_UNSHOWN}", doc))
 
     async def _show(self, board: Board) -> None:
         """Show a board. Only the last one is worth another try: a thread must not be left with a spinner."""
         tries = _Tries(self._courier.patience)
         while True:
-            self._revision += 1
-            receipt = await self._front.board(self.thread, board, revision=self._revision)
+            receipt = await guarded(self._front.board(self.thread, board, revision=next(self._revisions)), _BROKEN)
             if receipt.outcome == "sent":
                 return
             if isinstance(receipt.error, RateLimited):
@@ -275,6 +297,7 @@ class _Tries:
         self._patience = patience
         self._until = asyncio.get_running_loop().time() + patience.post
         self._next = patience.first
+        self._unknown = 0
 
     async def another(self, error: SendError | None, lane: Lane) -> bool:
         """Wait as `error` asks, and say whether to try again; False at once where that would lead to nothing."""
@@ -283,6 +306,9 @@ class _Tries:
                 lane.block(retry_after)
                 wait = retry_after
             case NotDispatched() | Unknown():
+                self._unknown += isinstance(error, Unknown)
+                if self._unknown >= UNKNOWN_TRIES:
+                    return False
                 wait, self._next = self._next, min(self._next * 2, self._patience.longest)
             case _:
                 return False

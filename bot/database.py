@@ -5,16 +5,18 @@ the last commits, never the file (SQLite documentation, "Write-Ahead Logging").
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 from sqlalchemy import event
 
-from bot.stored import StoreFailed, StoreUnusable
+from bot.errors import StoreFailed, StoreUnusable
 
 LOCK_SECONDS = 2.0
 """How long one of our own statements waits for a lock. Chat platforms want to hear of a command within 3 s."""
@@ -22,7 +24,7 @@ LOCK_SECONDS = 2.0
 
 def sqlite_engine(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> sa.Engine:
     """An engine for our own tables in one SQLite file: transactions begin as writers, so that none fails half-way."""
-    engine = sa.create_engine(f"sqlite:///{path}", pool_size=1, max_overflow=2)
+    engine = sa.create_engine(_url(path), pool_size=1, max_overflow=2, hide_parameters=True)
     _on_connect(engine, isolation_level=None, lock_seconds=lock_seconds)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
@@ -30,14 +32,43 @@ def sqlite_engine(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> sa.Engin
 
 def sqlite_reader(path: Path) -> sa.Engine:
     """An engine that only reads, also while another process writes."""
-    return sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=sa.NullPool)
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30.0)
+
+    return sa.create_engine(_url(path), creator=connect, poolclass=sa.NullPool, hide_parameters=True)
 
 
 def dbos_engine(path: Path) -> sa.Engine:
     """An engine for DBOS' tables. Its own has no WAL; at 100 runs at once that is half as fast."""
-    engine = sa.create_engine(f"sqlite:///{path}", pool_size=5, max_overflow=0, pool_timeout=60)
+    engine = sa.create_engine(_url(path), pool_size=5, max_overflow=0, pool_timeout=60, hide_parameters=True)
     _on_connect(engine, isolation_level="IMMEDIATE", lock_seconds=30.0)
     return engine
+
+
+def probe(path: Path) -> None:
+    """See that a SQLite file can be written, within `LOCK_SECONDS`. Raises `StoreUnusable`."""
+    engine = sqlite_engine(path)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("PRAGMA user_version = 0")
+    except sa.exc.DBAPIError as error:
+        raise StoreUnusable(str(failure(error, f"the run database {path} cannot be used"))) from error
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise what a database refuses as `StoreFailed`."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise failure(error, what) from error
+
+
+def _url(path: Path) -> sa.URL:
+    return sa.URL.create("sqlite", database=str(path))
 
 
 def _on_connect(engine: sa.Engine, *, isolation_level: str | None, lock_seconds: float) -> None:

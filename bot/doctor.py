@@ -10,8 +10,8 @@ from typing import Any
 from adapters.safety import one_line
 from bot import compose
 from bot.download import showing_download
+from bot.errors import StoreFailed
 from bot.settings import BadSettings, Settings
-from bot.stored import StoreFailed
 from teams.catalog import Catalog
 from teams.tiers import KEY_BY_PROVIDER, ModelChoice
 

@@ -17,14 +17,15 @@ from bot.blackbox import BlackBox
 from bot.conduct import Conductor
 from bot.courier import Courier
 from bot.database import sole_process, sqlite_engine
+from bot.errors import StoreFailed, StoreUnusable
 from bot.intake import Intake, Parts
+from bot.line import Line
 from bot.migrations import migrate
 from bot.model_teams import Teams
 from bot.receipts import Budgets, Ledger, Tariff
 from bot.rules import Rules
 from bot.runs import DurableRuns
 from bot.store import Store, database_of, day_start
-from bot.stored import StoreFailed, StoreUnusable
 from teams.catalog import Catalog
 
 log = structlog.get_logger()
@@ -79,17 +80,17 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             box = BlackBox(plan.folder / "black-box")
             conductor = Conductor(store, courier, plan.teams, ledger, status=plan.status, blamed=box.blamed)
             runs = DurableRuns(plan.folder / "steps.sqlite", conductor.conduct)
-            parts = Parts(store, courier, conductor, runs, plan.catalog, plan.rules, ledger, plan.status)
+            line = Line(store, runs, plan.rules.runs_in_flight, plan.rules.runs_waiting)
+            conductor.ended = line.over
+            parts = Parts(store, courier, conductor, line, plan.catalog, ledger, plan.rules, plan.status)
             with box.watching():
-                async with asyncio.TaskGroup() as group:
-                    intake = Intake(parts, group)
-                    async with runs:
-                        await intake.take_up()
-                        cleaning = group.create_task(_clean(store, runs, plan.keep_days), name="clean")
-                        try:
-                            yield Open(intake, conductor, store, courier)
-                        finally:
-                            cleaning.cancel()
+                async with runs:
+                    try:
+                        await line.take_up(conductor.abandon)
+                        line.spawn(_clean(store, runs, plan.keep_days), "clean")
+                        yield Open(Intake(parts), conductor, store, courier)
+                    finally:
+                        await line.close()
         finally:
             await store.close()
 
@@ -101,7 +102,7 @@ async def _clean(store: Store, runs: DurableRuns, keep_days: float) -> None:
             while old := await store.old(store.now() - keep_days * DAY):
                 # Ours last: they are what the others are found by.
                 await runs.delete(old)
-                await store.remove([run_id for run_id, _ in old])
+                await store.remove([round_id.run for round_id in old])
                 removed += len(old)
             if removed:
                 log.info("runs.removed", runs=removed, keep_days=keep_days)

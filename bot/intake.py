@@ -1,15 +1,9 @@
 """Intake: what people ask, as commands, to runs that are safe before they are acknowledged; and what is wrong with it,
 as one sentence."""
 
-import asyncio
 import json
-from collections.abc import Iterable
-from contextlib import suppress
-from contextvars import Context
 from dataclasses import dataclass
-from typing import Protocol, assert_never
-
-import structlog
+from typing import assert_never
 
 from adapters.port import Doc, Invocation, NotSafe
 from bot import render
@@ -18,27 +12,15 @@ from bot.brief import Brief
 from bot.commands import Ask, Command, Help, Panels, Research, Retry, Settings, Stop, parse
 from bot.conduct import Conductor
 from bot.courier import Courier
+from bot.errors import StoreFailed
+from bot.line import Line
 from bot.receipts import Ledger
+from bot.rounds import RoundId
 from bot.rules import Rules
 from bot.store import Store
-from bot.stored import Accepted, Duplicate, OverQuota, StoredRun, StoreFailed
+from bot.stored import Accepted, Duplicate, OverQuota, StoredRun
 from teams.catalog import Catalog
 from teams.model import Source
-
-log = structlog.get_logger()
-
-AGAIN_SECONDS = 5.0
-"""How long after the database refused a run is started again."""
-
-
-class Starter(Protocol):
-    """What runs are started on; `bot.runs.DurableRuns` is one."""
-
-    async def start(self, run_id: str, round_: int) -> None:
-        """Start a round of a run."""
-
-    async def known(self, rounds: list[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Those of the rounds that were started before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +30,18 @@ class Parts:
     store: Store
     courier: Courier
     conductor: Conductor
-    runs: Starter
+    line: Line
     catalog: Catalog
+    ledger: Ledger
     rules: Rules = Rules()
-    ledger: Ledger | None = None
     status: tuple[str, ...] = ()
 
 
 class Intake:
-    """Carries out what front ends take in. Runs belong to `group` and outlive the call that began them."""
+    """Carries out what front ends take in. Runs outlive the call that began them."""
 
-    def __init__(self, parts: Parts, group: asyncio.TaskGroup) -> None:
-        self._parts, self._group = parts, group
-        self._store = parts.store
-        self._started: set[str] = set()
-        self._starting = asyncio.Lock()
-        self._all_over = asyncio.Event()
-        self._all_over.set()
-        self._waiting = 0
-        self._arriving = 0
-        self._ended_early: set[str] | None = set()
-        parts.conductor.ended = self._over
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._store, self._line = parts, parts.store, parts.line
 
     async def take(self, invocation: Invocation) -> None:
         """Carry out one invocation. It returns when what was asked is safe, not when it is done. Raises `NotSafe`."""
@@ -81,56 +54,45 @@ class Intake:
             await self._tell(invocation, render.not_taken(str(error)))
             raise NotSafe(str(error)) from error
 
-    async def take_up(self) -> None:
-        """Start what was accepted and not yet started when the process before this one ended."""
-        under_way = await self._store.under_way()
-        accepted = await self._store.next_accepted(100_000)
-        started = await self._parts.runs.known([(run.id, run.round) for run in accepted])
-        going = [run.id for run in under_way] + [run.id for run in accepted if (run.id, run.round) in started]
-        # What was started before goes on by itself, and may be over by now.
-        early, self._ended_early = self._ended_early or set(), None
-        self._count(run_id for run_id in going if run_id not in early)
-        self._waiting = len(accepted) - len(started)
-        if under_way or accepted:
-            log.info("runs.taken_up", under_way=len(under_way), accepted=len(accepted))
-        await self._start_waiting()
-
     async def begin(self, brief: Brief, invocation: Invocation) -> str:
         """Make a run safe and start it; its id. A second delivery of one gesture is the run of the first.
 
         Raises `Unaskable` and `StoreFailed`.
         """
-        rules, ledger = self._parts.rules, self._parts.ledger
+        rules = self._parts.rules
         if not rules.allows(invocation.place):
             channel = invocation.place.channel
             raise Unaskable(f"runs are not allowed here; an admin can add {channel} to PANELIST_ALLOWED_CHANNELS")
-        if ledger is not None and ledger.used_up and await self._store.claimed(invocation.key) is None:
-            raise Unaskable("today's budget is used up; it begins anew at 00:00 UTC")
-        if self._full and await self._store.claimed(invocation.key) is None:
-            raise Unaskable(render.too_many(rules.runs_waiting))
-        self._arriving += 1
-        try:
-            accepted = await self._store.accept(invocation, brief, rules.quotas_of(invocation))
-        finally:
-            self._arriving -= 1
-        match accepted:
-            case Duplicate(run):
-                return run
-            case OverQuota() as over:
-                raise Unaskable(render.over_quota(over))
-            case Accepted():
-                await self._start_or_queue(invocation)
+        if (why := self._no_room()) is not None and await self._store.claimed(invocation.key) is None:
+            raise Unaskable(why)
+        position = await self._line.arrives(self._accept(invocation, brief))
+        if position:
+            await self._tell(invocation, render.busy(position, len(self._line.started)))
         return invocation.key
 
+    def _no_room(self) -> str | None:
+        if self._parts.ledger.used_up:
+            return render.BUDGET_USED_UP
+        return render.too_many(self._parts.rules.runs_waiting) if self._line.full else None
+
+    async def _accept(self, invocation: Invocation, brief: Brief) -> RoundId | None:
+        match await self._store.accept(invocation, brief, self._parts.rules.quotas_of(invocation)):
+            case OverQuota() as over:
+                raise Unaskable(render.over_quota(over))
+            case Duplicate():
+                return None
+            case Accepted():
+                return RoundId(invocation.key, 1)
+
     async def settled(self) -> None:
-        """Wait until every run begun here is over."""
-        await self._all_over.wait()
+        """Wait until every run is over."""
+        await self._line.settled()
 
     async def stop_all(self, who: str = "the process") -> None:
-        """Stop every run begun here."""
-        for run_id in list(self._started):
-            await self._store.ask_stop(run_id, f"{run_id}/stop_all", who)
-            self._parts.conductor.stop(run_id)
+        """Stop every run that is under way."""
+        for round_id in list(self._line.started):
+            if await self._store.ask_stop(round_id.run, f"{round_id}/stop_all", who):
+                self._parts.conductor.stop(round_id)
 
     async def _carry_out(self, command: Command, invocation: Invocation) -> None:
         match command:
@@ -153,98 +115,29 @@ class Intake:
             case _:
                 assert_never(command)
 
-    # Starting
-
-    @property
-    def _full(self) -> bool:
-        """Whether as many run and wait, or are about to, as may."""
-        rules = self._parts.rules
-        there = len(self._started) + self._waiting + self._arriving
-        return bool(rules.runs_in_flight) and there >= rules.runs_in_flight + rules.runs_waiting
-
-    async def _start_or_queue(self, invocation: Invocation) -> None:
-        if self._has_room and not self._waiting:
-            self._count([invocation.key])
-            self._group.create_task(self._start(invocation.key, 1), name=f"start {invocation.key}")
-            return
-        self._waiting += 1
-        self._all_over.clear()
-        await self._tell(invocation, render.busy(self._waiting, len(self._started)))
-        self._group.create_task(self._start_waiting(), name="start what waits")
-
-    @property
-    def _has_room(self) -> bool:
-        most = self._parts.rules.runs_in_flight
-        return not most or len(self._started) < most
-
-    def _count(self, run_ids: Iterable[str]) -> None:
-        self._started |= set(run_ids)
-        if self._started:
-            self._all_over.clear()
-
-    async def _start(self, run_id: str, round_: int) -> None:
-        # The run is safe, and its asker was told nothing else: it is started as soon as the database lets it.
-        while True:
-            try:
-                await self._parts.runs.start(run_id, round_)
-                return
-            except StoreFailed as error:
-                log.error("run.not_started", run=run_id, why=str(error), again_in=AGAIN_SECONDS)
-            await asyncio.sleep(AGAIN_SECONDS)
-
-    async def _start_waiting(self) -> None:
-        """Start runs in the order they were accepted, as far as there is room."""
-        with suppress(StoreFailed):
-            async with self._starting:
-                while self._waiting and self._has_room:
-                    await self._start_some()
-        if not self._started and not self._waiting:
-            self._all_over.set()
-
-    async def _start_some(self) -> None:
-        # Those started that did not begin yet come first in the database: look past them.
-        most = len(self._started) + 100
-        waiting = [run for run in await self._store.next_accepted(most) if run.id not in self._started]
-        if not waiting:
-            self._waiting = 0
-        for run in waiting:
-            if not self._has_room:
-                break
-            self._waiting = max(self._waiting - 1, 0)
-            self._count([run.id])
-            await self._start(run.id, run.round)
-
-    def _over(self, run_id: str) -> None:
-        self._started.discard(run_id)
-        if self._ended_early is not None:
-            self._ended_early.add(run_id)
-        if self._waiting:
-            # This is told from within the run that is over; what is started now is not its doing.
-            self._group.create_task(self._start_waiting(), name="start what waits", context=Context())
-        elif not self._started:
-            self._all_over.set()
-
     # Stop and retry
 
     async def _stop(self, invocation: Invocation) -> None:
         if await self._store.claimed(invocation.key) is not None:
             return
-        going = [run for run in await self._about(invocation) if not run.ended]
-        if not invocation.run:
-            going = [run for run in going if run.stop_by is None]
+        going = [run for run in await self._going(invocation) if not run.ended]
         if not going:
             raise Unaskable("nothing is running here")
         allowed = [run for run in going if self._may_stop(invocation, run)]
         if not allowed:
             raise Unaskable(f"only {going[0].invocation.author} or an admin can stop this run")
-        run = allowed[0]
-        await self._store.ask_stop(run.id, invocation.key, invocation.author)
-        self._parts.conductor.stop(run.id)
-        if run.id not in self._started:
+        round_id = allowed[0].round_id
+        if not await self._store.ask_stop(round_id.run, invocation.key, invocation.author):
+            return  # it is over by now
+        self._parts.conductor.stop(round_id)
+        if round_id not in self._line.started:
             # It waits for its turn; as nothing will be asked for it, it needs none.
-            self._waiting = max(self._waiting - 1, 0)
-            self._count([run.id])
-            await self._start(run.id, run.round)
+            self._line.start(round_id, waited=True)
+
+    async def _going(self, invocation: Invocation) -> list[StoredRun]:
+        if invocation.run:
+            return [await self._about(invocation)]
+        return [run for run in await self._store.going(invocation.place) if run.stop_by is None]
 
     def _may_stop(self, who: Invocation, run: StoredRun) -> bool:
         return run.invocation.author == who.author or self._parts.rules.is_admin(who)
@@ -252,10 +145,7 @@ class Intake:
     async def _retry(self, invocation: Invocation) -> None:
         if await self._store.claimed(invocation.key) is not None:
             return
-        found = await self._about(invocation)
-        if not found:
-            raise Unaskable("nothing has been asked here yet, so there is nothing to retry")
-        run = found[0]
+        run = await self._about(invocation)
         if not self._parts.rules.allows(invocation.place):
             raise Unaskable("runs are not allowed here")
         if not run.ended:
@@ -264,23 +154,32 @@ class Intake:
             raise Unaskable("this run was given up, for the bot crashed each time; ask again in other words")
         if _complete(run):
             raise Unaskable("every expert answered; there is nobody to ask again")
-        match await self._store.retry(run.id, invocation.key):
-            case StoredRun() as again:
-                self._count([again.id])
-                self._group.create_task(self._start(again.id, again.round), name=f"start {again.id}")
+        if (why := self._no_room()) is not None:
+            raise Unaskable(why)
+        position = await self._line.arrives(self._again(run.id, invocation.key))
+        if position:
+            await self._tell(invocation, render.busy(position, len(self._line.started)))
+
+    async def _again(self, run_id: str, key: str) -> RoundId | None:
+        match await self._store.retry(run_id, key):
+            case RoundId() as round_id:
+                return round_id
             case Duplicate():
-                return
+                return None
             case None:
                 raise Unaskable("the run is under way again already")
 
-    async def _about(self, invocation: Invocation) -> list[StoredRun]:
-        """The run that a gesture is about, or all of this place, newest first."""
+    async def _about(self, invocation: Invocation) -> StoredRun:
+        """The run that a gesture is about, or the latest of this place."""
         if not invocation.run:
-            return await self._store.here(invocation.place)
+            latest = await self._store.latest(invocation.place)
+            if latest is None:
+                raise Unaskable("nothing has been asked here yet, so there is nothing to retry")
+            return latest
         run = await self._store.get(invocation.run)
         if run is None or run.invocation.place != invocation.place:
             raise Unaskable("there is no such run here; it may have been removed for its age")
-        return [run]
+        return run
 
     async def _tell(self, invocation: Invocation, doc: Doc) -> None:
         await self._parts.courier.notify(invocation, doc)

@@ -34,6 +34,11 @@ class Lane:
         self._waiting: list[_Waiting] = []
         self._numbers = itertools.count()
 
+    @property
+    def paced(self) -> bool:
+        """Whether anybody may have to wait for the place."""
+        return self._pace is not None
+
     async def turn(self, urgency: Callable[[], int]) -> None:
         """Wait for a turn. The urgency is asked for again whenever somebody may go, for it can rise meanwhile."""
         me = _Waiting(next(self._numbers), urgency)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bot.brief import Brief
+from bot.rounds import RoundId
 from teams.prices import Price
 from teams.usage import Usage
 
@@ -97,10 +98,16 @@ class Ledger:
         self.tariff, self.budgets = tariff, budgets
         self._spent, self._reserved, self._clock = spent, 0.0, clock
         self._day = int(clock() // 86_400)
+        # Steps of rounds under way that were spent: a round that is put off and taken up again here spends none twice.
+        self._counted: dict[RoundId, set[str]] = {}
 
-    def purse(self, brief: Brief) -> "Purse":
-        """The purse of one round of a run; close it when the round is over."""
-        return Purse(self, brief)
+    def purse(self, round_id: RoundId, brief: Brief) -> "Purse":
+        """The purse of one round of a run; close it when the round ends here, and `forget` it when it is over."""
+        return Purse(self, brief, self._counted.setdefault(round_id, set()))
+
+    def forget(self, round_id: RoundId) -> None:
+        """The round is over: none of its steps comes again."""
+        self._counted.pop(round_id, None)
 
     @property
     def used_up(self) -> bool:
@@ -130,26 +137,34 @@ class Ledger:
 class Purse:
     """What one round of a run may spend, and what it did."""
 
-    def __init__(self, ledger: Ledger, brief: Brief) -> None:
-        self._ledger, self._brief = ledger, brief
+    def __init__(self, ledger: Ledger, brief: Brief, counted: set[str]) -> None:
+        self._ledger, self._brief, self._counted = ledger, brief, counted
         self.receipt = RunReceipt()
         self._guesses: dict[str, float] = {}
         self._aside = 0.0
-        self._set_aside(ledger.tariff.guess("synthesis", brief))
+        synthesis = ledger.tariff.guess("synthesis", brief)
+        self._no_synthesis = self._no_room(synthesis)
+        if self._no_synthesis is None:
+            self._set_aside(synthesis)
 
     def refusal(self, step: str) -> str | None:
         """Why the call of a step is not begun, or None when it is: then its cost is set aside until `settle`."""
         guess = self._ledger.tariff.guess(step, self._brief)
-        self._guesses[step] = guess
-        if step.startswith("synthesis"):
-            # Its cost has been set aside since the run began.
-            return None
+        # The synthesis' cost has been set aside since the round began, or there was no room for it even then.
+        last = step.startswith("synthesis")
+        refusal = self._no_synthesis if last else self._no_room(guess)
+        if refusal is None:
+            self._guesses[step] = guess
+            if not last:
+                self._set_aside(guess)
+        return refusal
+
+    def _no_room(self, guess: float) -> str | None:
         budget = self._ledger.budgets.run
         if budget and self.receipt.charged + self._aside + guess > budget:
             return f"not asked: the budget of a run, ${budget:.2f}, has no room for another call"
         if not self._ledger.fits(guess):
             return f"not asked: today's budget, ${self._ledger.budgets.day:.2f}, is used up until 00:00 UTC"
-        self._set_aside(guess)
         return None
 
     def settle(self, step: str, usage: Usage) -> None:
@@ -161,7 +176,9 @@ class Purse:
         before = self.receipt.charged
         per_call = guess if guess is not None else tariff.guess(step, self._brief)
         self.receipt = self.receipt.plus(usage, tariff.prices.get(usage.model), per_call)
-        self._ledger.spend(self.receipt.charged - before)
+        if step not in self._counted:
+            self._counted.add(step)
+            self._ledger.spend(self.receipt.charged - before)
 
     def close(self) -> None:
         """Release what is set aside."""

@@ -1,17 +1,20 @@
 """Records of runs for people and programs: lists, whole records, exports. Reads run databases, also those in use."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+import structlog
 
 from adapters.plain import doc_source
 from adapters.port import Doc, Markdown
 from adapters.safety import one_line, visible
 from bot import render
 from bot.database import in_use, sqlite_reader
+from bot.errors import StoreFailed
 from bot.progress import Progress
 from bot.store import read_runs
 from bot.stored import StoredRun
@@ -20,6 +23,7 @@ from teams.events import ExpertAnswered, RunEvent, RunStarted, event_from_json
 from teams.model import Seat
 from teams.wire import dump
 
+log = structlog.get_logger()
 Format = Literal["md", "json"]
 
 
@@ -37,20 +41,33 @@ class Found:
         return "interrupted" if self.interrupted else self.run.status
 
 
-def recent(databases: Sequence[Path], most: int) -> list[Found]:
-    """The newest runs of all databases, newest first. Raises `StoreFailed`."""
-    found = [each for path in databases[: most + 1] for each in _found(path, read_runs(sqlite_reader(path), most=most))]
+Problem = Callable[[str], object]
+"""Told a sentence on each database that cannot be read; the others are read all the same."""
+
+
+def _logged(sentence: str) -> None:
+    log.error("runs.unreadable", why=sentence)
+
+
+def recent(databases: Sequence[Path], most: int, problem: Problem = _logged) -> list[Found]:
+    """The newest runs of all databases, newest first."""
+    found = [each for path in databases[: most + 1] for each in _found(path, None, most, problem)]
     return sorted(found, key=lambda each: each.run.created_at, reverse=True)[:most]
 
 
-def named(databases: Sequence[Path], run_id: str) -> list[Found]:
-    """The runs whose id is, or else begins with, `run_id`. Raises `StoreFailed`."""
-    found = [each for path in databases for each in _found(path, read_runs(sqlite_reader(path), run_id))]
+def named(databases: Sequence[Path], run_id: str, problem: Problem = _logged) -> list[Found]:
+    """The runs whose id is, or else begins with, `run_id`."""
+    found = [each for path in databases for each in _found(path, run_id, 50, problem)]
     exact = [each for each in found if each.run.id == run_id]
     return exact or found
 
 
-def _found(path: Path, runs: Sequence[StoredRun]) -> list[Found]:
+def _found(path: Path, run_id: str | None, most: int, problem: Problem) -> list[Found]:
+    try:
+        runs = read_runs(sqlite_reader(path), run_id, most)
+    except StoreFailed as error:
+        problem(str(error))
+        return []
     alone = not in_use(path.parent)
     return [Found(run, path, alone and not run.ended) for run in runs]
 
@@ -88,7 +105,7 @@ def _with_steps(found: Found) -> StoredRun:
     # DBOS takes a moment to import, and only a run under way needs it.
     from bot.runs import recorded_steps
 
-    recorded = recorded_steps(steps, run.id, run.round)
+    recorded = recorded_steps(steps, run.round_id)
     return replace(run, steps=run.steps | {key: json.dumps(result) for key, result in recorded.items()})
 
 

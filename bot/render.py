@@ -300,9 +300,16 @@ def paused() -> Doc:
     return Doc("Paused, will resume", (Markdown("The bot is being restarted. What was answered is kept."),), "warning")
 
 
-def resumed() -> Doc:
-    """The run goes on after a restart."""
-    return Doc("Resumed", (Markdown("The bot was restarted. Who had answered is not asked again."),))
+def resumed(restarted: bool) -> Doc:
+    """The run goes on, after a restart or after its database had refused."""
+    why = "The bot was restarted." if restarted else "The bot could not write to its database for a while."
+    return Doc("Resumed", (Markdown(f"{why} Who had answered is not asked again."),))
+
+
+def record_lost(run_id: str) -> Doc:
+    """The run cannot go on, for what it had recorded is not there."""
+    text = f"What run {run_id} had recorded is not in the database any more, so it cannot go on. Ask again."
+    return Doc("The run was lost", (Markdown(text),), "error")
 
 
 def quarantined(run_id: str, crashes: int) -> Doc:
@@ -350,6 +357,9 @@ def over_quota(over: OverQuota) -> str:
     """Which quota is used up, and when it begins anew."""
     whose = {"person": "you have", "channel": "this channel has", "workspace": "this workspace has"}[over.whom]
     return f"{whose} had {over.limit} runs today, which is the limit; it begins anew at 00:00 UTC"
+
+
+BUDGET_USED_UP = "today's budget is used up; it begins anew at 00:00 UTC"
 
 
 def too_many(waiting: int) -> str:

@@ -1,4 +1,5 @@
-"""Durable runs: each run is a DBOS workflow, each paid call of it a step; a run goes on where a dead process left it.
+"""Durable runs: each round of a run is a DBOS workflow, each paid call of it a step; a run goes on where a dead process
+left it.
 
 DBOS is known here and nowhere else. Its rules, each paid for: launched inside the running loop; steps reserved in a
 fixed order under distinct names; a version set by hand; eight threads; its own exceptions never swallowed.
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -19,8 +20,9 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos._error import DBOSException
 
 from bot.blackbox import working_on
-from bot.database import dbos_engine, failure, sqlite_reader
-from bot.stored import StoreFailed, StoreUnusable
+from bot.database import dbos_engine, probe, sqlite_reader, translated
+from bot.errors import PutOff, StoreFailed, StoreUnusable, sole
+from bot.rounds import RoundId
 from teams.steps import Json
 
 log = structlog.get_logger()
@@ -36,13 +38,15 @@ THREADS = 8
 RESUME_SECONDS = 10.0
 """How often runs that were put off, for their database refused, are tried again."""
 
+ASKED_AT_ONCE = 500
+"""Ids in one question to DBOS: each is a variable of the statement."""
 
-class PutOff(Exception):
-    """The run ends here for now and is taken up again later: it stays under way in the database."""
+Standing = Literal["going", "over", "other"]
+"""How DBOS has a round: to be finished by this process, over, or begun by a version with another plan."""
 
 
 class StepRecord(Protocol):
-    """How one execution of a run records its steps."""
+    """How one execution of a round records its steps."""
 
     async def before(self) -> dict[str, Json]:
         """What was recorded before this execution began."""
@@ -58,8 +62,22 @@ class Reservation(Protocol):
         """Await `fn` and record what it gives under `key`."""
 
 
-Conduct = Callable[[str, int, StepRecord], Coroutine[Any, Any, None]]
+Conduct = Callable[[RoundId, StepRecord], Coroutine[Any, Any, None]]
 """Carries out one round of a run. Raises `PutOff` to leave it under way."""
+
+
+class _Serializer(DBOSPortableJSONSerializer):
+    """Plain JSON, and never a database's refusal: DBOS would record it as what the step came to, were there room."""
+
+    def name(self) -> str:
+        return "panelist_json"
+
+    def serialize(self, value: Any) -> str:
+        if isinstance(value, sa.exc.DBAPIError):
+            raise value
+        if isinstance(value, BaseException):
+            return super().serialize({"error": type(value).__name__})
+        return super().serialize(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +88,18 @@ class _Reserved:
         async def step() -> Json:
             return await fn()
 
-        try:
+        with translated("the step could not be recorded"):
             result: Json = await self.slot.run_async({"name": key}, step)
-        except sa.exc.DBAPIError as error:
-            raise failure(error, "the step could not be recorded") from error
         return result
 
 
 @dataclass(frozen=True, slots=True)
 class _WorkflowSteps:
-    workflow: str
+    round_id: RoundId
 
     async def before(self) -> dict[str, Json]:
-        try:
-            steps = await _apart(DBOS.list_workflow_steps_async(self.workflow))
-        except sa.exc.DBAPIError as error:
-            raise failure(error, "the run's steps could not be read") from error
-        return {step["function_name"]: step["output"] for step in steps if step["output"] is not None}
+        with translated("the run's steps could not be read"):
+            return _results(await _apart(DBOS.list_workflow_steps_async(str(self.round_id))))
 
     def reserve(self) -> Reservation:
         return _Reserved(DBOS.reserve_step())
@@ -96,16 +109,18 @@ class DurableRuns:
     """The workflows of this process. One per process at a time, for so it is with DBOS.
 
     As a block: `async with DurableRuns(path, conduct) as runs`. What was under way is taken up when it is entered.
+    Raises `StoreUnusable`.
     """
 
     def __init__(self, path: Path, conduct: Conduct, *, executor: str = "worker-0") -> None:
         self._path, self._conduct, self._executor = path, conduct, executor
-        self._under_way: dict[str, asyncio.Task[Any]] = {}
-        self._put_off = asyncio.Event()
+        self._under_way: dict[RoundId, asyncio.Task[Any]] = {}
+        self._put_off: set[RoundId] = set()
         self._resuming: asyncio.Task[None] | None = None
         self._workflow: Any = None
 
     async def __aenter__(self) -> Self:
+        probe(self._path)
         DBOS(
             config={
                 "name": "panelist",
@@ -113,7 +128,7 @@ class DurableRuns:
                 "executor_id": self._executor,
                 "max_executor_threads": THREADS,
                 "system_database_engine": dbos_engine(self._path),
-                "serializer": DBOSPortableJSONSerializer(),
+                "serializer": _Serializer(),
                 # Its log lines may quote steps, and so prompts. What matters of them is logged here.
                 "log_level": "CRITICAL",
                 "notification_listener_polling_interval_sec": 0.25,
@@ -123,24 +138,25 @@ class DurableRuns:
         # The number of crashes is ours to count: it tells those of the process from those of the run.
         @DBOS.workflow(name="run", max_recovery_attempts=None)
         async def run(run_id: str, round_: int) -> None:
-            await self._run(run_id, round_)
+            await self._run(RoundId(run_id, round_))
 
         self._workflow = run
         try:
-            DBOS.launch()
-        except sa.exc.DBAPIError as error:
+            with translated(f"the run database {self._path} cannot be used"):
+                DBOS.launch()
+                await self._report_strangers()
+        except BaseException as error:
             await self._destroy()
-            raise StoreUnusable(str(failure(error, f"the run database {self._path} cannot be used"))) from error
-        await self._report_strangers()
+            if isinstance(error, StoreFailed):
+                raise StoreUnusable(str(error)) from error
+            raise
         self._resuming = asyncio.create_task(self._resume_what_was_put_off(), name="resume runs")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._resuming is not None:
-            self._resuming.cancel()
-        tasks = list(self._under_way.values())
+        tasks = [task for task in (self._resuming, *self._under_way.values()) if task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -154,50 +170,52 @@ class DurableRuns:
         # Whatever still needs a thread on this loop gets a pool that is alive.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
 
-    async def start(self, run_id: str, round_: int) -> None:
+    async def start(self, round_id: RoundId) -> None:
         """Start a round of a run. Starting it again does nothing. Raises `StoreFailed`."""
 
         async def start() -> None:
-            with SetWorkflowID(workflow_id(run_id, round_)):
-                await DBOS.start_workflow_async(self._workflow, run_id, round_)
+            with SetWorkflowID(str(round_id)):
+                await DBOS.start_workflow_async(self._workflow, round_id.run, round_id.number)
 
-        try:
+        with translated("the run could not be started"):
             await _apart(start())
-        except sa.exc.DBAPIError as error:
-            raise failure(error, "the run could not be started") from error
 
-    async def known(self, rounds: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Those of the rounds that were started before, in this process or in one before it."""
-        ids = {workflow_id(run_id, round_): (run_id, round_) for run_id, round_ in rounds}
-        if not ids:  # to DBOS, no ids are no condition
-            return set()
-        found = await _apart(DBOS.list_workflows_async(workflow_ids=list(ids), load_input=False, load_output=False))
-        return {ids[workflow.workflow_id] for workflow in found}
+    async def standing(self, rounds: Sequence[RoundId]) -> dict[RoundId, Standing]:
+        """How those of the rounds stand that were ever started. Raises `StoreFailed`."""
+        by_id = {str(round_id): round_id for round_id in rounds}
+        ids = list(by_id)
+        found: dict[RoundId, Standing] = {}
+        # To DBOS, no ids are no condition: an empty question would be one for all.
+        for start in range(0, len(ids), ASKED_AT_ONCE):
+            some = ids[start : start + ASKED_AT_ONCE]
+            with translated("runs could not be looked up"):
+                workflows = await _apart(
+                    DBOS.list_workflows_async(workflow_ids=some, load_input=False, load_output=False)
+                )
+            found |= {by_id[each.workflow_id]: _standing(each) for each in workflows}
+        return found
 
-    async def delete(self, rounds: Sequence[tuple[str, int]]) -> None:
-        """Remove all that was recorded of runs; each with its last round."""
-        ids = [workflow_id(run_id, n) for run_id, last in rounds for n in range(1, last + 1)]
-        try:
-            if ids:
-                await _apart(DBOS.delete_workflows_async(ids))
-        except sa.exc.DBAPIError as error:
-            raise failure(error, "old runs could not be removed") from error
+    async def delete(self, rounds: Sequence[RoundId]) -> None:
+        """Remove all that was recorded of runs; each with its last round. Raises `StoreFailed`."""
+        ids = [str(RoundId(last.run, n)) for last in rounds for n in range(1, last.number + 1)]
+        for start in range(0, len(ids), ASKED_AT_ONCE):
+            with translated("old runs could not be removed"):
+                await _apart(DBOS.delete_workflows_async(ids[start : start + ASKED_AT_ONCE]))
 
-    async def _run(self, run_id: str, round_: int) -> None:
+    async def _run(self, round_id: RoundId) -> None:
         """The workflow. Whatever leaves it but a cancellation is its end, so a run that is put off is cancelled."""
         task = asyncio.current_task()
         assert task is not None
-        workflow = workflow_id(run_id, round_)
-        self._under_way[workflow] = task
+        self._under_way[round_id] = task
         try:
             # A task of its own, which the black box sees.
-            with working_on(run_id):
-                await asyncio.create_task(self._conduct(run_id, round_, _WorkflowSteps(workflow)), name=f"run {run_id}")
+            with working_on(round_id.run):
+                await asyncio.create_task(self._conduct(round_id, _WorkflowSteps(round_id)), name=f"run {round_id}")
         except BaseException as error:
             alone = sole(error)
             if isinstance(alone, StoreFailed):
-                log.error("run.put_off", run=run_id, why=str(alone))
-                self._put_off.set()
+                log.error("run.put_off", run=str(round_id), why=str(alone), again_in=RESUME_SECONDS)
+                self._put_off.add(round_id)
                 raise asyncio.CancelledError from error
             if isinstance(alone, PutOff):
                 raise asyncio.CancelledError from error
@@ -206,7 +224,7 @@ class DurableRuns:
                 raise alone from error
             raise
         finally:
-            del self._under_way[workflow]
+            del self._under_way[round_id]
 
     async def _report_strangers(self) -> None:
         """Say which runs were begun by another version, so that none is stranded in silence."""
@@ -214,7 +232,7 @@ class DurableRuns:
             DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
         )
         for stranger in pending:
-            if stranger.app_version not in (None, RUN_PLAN):
+            if _standing(stranger) == "other":
                 log.error(
                     "run.stranded",
                     run=stranger.workflow_id,
@@ -224,50 +242,26 @@ class DurableRuns:
 
     async def _resume_what_was_put_off(self) -> None:
         while True:
-            await self._put_off.wait()
             await asyncio.sleep(RESUME_SECONDS)
-            self._put_off.clear()
+            again, self._put_off = self._put_off, set()
+            if not again:
+                continue
             try:
-                await self._resume()
-            except (StoreFailed, sa.exc.DBAPIError):
-                self._put_off.set()
-
-    async def _resume(self) -> None:
-        pending = await DBOS.list_workflows_async(
-            status="PENDING", app_version=RUN_PLAN, executor_id=self._executor, load_input=False, load_output=False
-        )
-        ids = [workflow.workflow_id for workflow in pending if workflow.workflow_id not in self._under_way]
-        if ids:
-            log.info("runs.taken_up", runs=len(ids))
-            await DBOS.resume_workflows_async(ids)
+                await DBOS.resume_workflows_async([str(round_id) for round_id in again])
+                log.info("runs.taken_up", runs=len(again))
+            except Exception as error:  # noqa: BLE001 - whatever it is, they are tried again
+                log.warning("runs.not_taken_up", runs=len(again), error=type(error).__name__)
+                self._put_off |= again
 
 
-def recorded_steps(path: Path, run_id: str, round_: int) -> dict[str, Json]:
+def recorded_steps(path: Path, round_id: RoundId) -> dict[str, Json]:
     """The results so far of a round that may be under way in another process. Raises `StoreFailed`."""
-    client = DBOSClient(system_database_engine=sqlite_reader(path), serializer=DBOSPortableJSONSerializer())
+    client = DBOSClient(system_database_engine=sqlite_reader(path), serializer=_Serializer())
     try:
-        steps = client.list_workflow_steps(workflow_id(run_id, round_))
-    except sa.exc.DBAPIError as error:
-        raise failure(error, f"{path} cannot be read") from error
+        with translated(f"{path} cannot be read"):
+            return _results(client.list_workflow_steps(str(round_id)))
     finally:
         client.destroy()
-    return {step["function_name"]: step["output"] for step in steps if step["output"] is not None}
-
-
-def workflow_id(run_id: str, round_: int) -> str:
-    """The id of a round's workflow: the run's own id for the first."""
-    return run_id if round_ == 1 else f"{run_id}#{round_}"
-
-
-def sole(error: BaseException) -> BaseException:
-    """The exception that groups were made around. Of several, one that is not an `Exception`, as DBOS' own are not, or
-    else one of ours that puts the run off, or else the first."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    inner = [sole(each) for each in error.exceptions]
-    base = [each for each in inner if not isinstance(each, Exception)]
-    ours = [each for each in inner if isinstance(each, PutOff | StoreFailed)]
-    return (base or ours or inner)[0]
 
 
 def is_engines_own(error: BaseException) -> bool:
@@ -275,6 +269,16 @@ def is_engines_own(error: BaseException) -> bool:
     return isinstance(sole(error), DBOSException)
 
 
+def _results(steps: Any) -> dict[str, Json]:
+    return {step["function_name"]: step["output"] for step in steps if step["output"] is not None}
+
+
+def _standing(workflow: Any) -> Standing:
+    if workflow.status not in ("PENDING", "ENQUEUED", "DELAYED"):
+        return "over"
+    return "going" if workflow.app_version in (None, RUN_PLAN) else "other"
+
+
 async def _apart(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` outside of any workflow, where DBOS would make a step of it."""
+    """Await `work` outside of any workflow, where DBOS would make a step or a child of it."""
     return await asyncio.create_task(work, context=contextvars.Context())

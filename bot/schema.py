@@ -31,8 +31,9 @@ runs = sa.Table(
     sa.Column("stuck", sa.Integer, nullable=False),
     sa.Column("blamed", sa.Integer, nullable=False),
     sa.Column("steps_seen", sa.Integer, nullable=False),
+    sa.Column("paused", sa.Boolean, nullable=False),
     sa.Column("stop_by", sa.Text),
-    # Of the rounds that are over: results by step, and the events of the last one.
+    # Of the rounds that are over: results by step, and the events of the last one; what all of them consumed.
     sa.Column("steps", sa.Text),
     sa.Column("events", sa.Text),
     sa.Column("calls", sa.Integer, nullable=False),
@@ -40,7 +41,6 @@ runs = sa.Table(
     sa.Column("output_tokens", sa.Integer, nullable=False),
     sa.Column("unmetered", sa.Integer, nullable=False),
     sa.Column("cost", sa.Double),
-    sa.Column("charged", sa.Double, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("queued_at", sa.Double, nullable=False),
     sa.Column("started_at", sa.Double),
@@ -51,13 +51,22 @@ runs = sa.Table(
     sa.Index("runs_by_time", "created_at"),
 )
 
+charges = sa.Table(
+    "charges",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("charged", sa.Double, nullable=False),
+    sa.Column("at", sa.Double, nullable=False, index=True),
+    comment="What each round counts against budgets, in US dollars",
+)
+
 outbox = sa.Table(
     "outbox",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("run", sa.Text, nullable=False, index=True),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("owner", sa.Text, nullable=False),
     sa.Column("ref", sa.Text),
     sa.Column("error", sa.Text),
     sa.Column("at", sa.Double, nullable=False),

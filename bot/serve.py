@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -26,7 +27,7 @@ async def serve(plan: Plan, fronts: Mapping[str, FrontEnd], grace: float) -> Non
     are told that they will go on. A second signal ends the process at once. Raises `StoreUnusable`.
     """
     ending = asyncio.Event()
-    with _told_to_end(ending):
+    with _told_to_end(ending, grace):
         async with open_house(plan, fronts) as house:
             await _until(ending, house, fronts)
             await house.conductor.pause(max(0.0, grace - PAUSE_SECONDS - CLOSING_SECONDS))
@@ -44,7 +45,9 @@ async def _until(ending: asyncio.Event, house: Open, fronts: Mapping[str, FrontE
             for task in done:
                 task.result()
         if told in waiting:
-            await house.intake.settled()
+            settled = asyncio.create_task(house.intake.settled())
+            serving.append(settled)
+            await asyncio.wait({told, settled}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (told, *serving):
             task.cancel()
@@ -52,13 +55,17 @@ async def _until(ending: asyncio.Event, house: Open, fronts: Mapping[str, FrontE
 
 
 @contextmanager
-def _told_to_end(ending: asyncio.Event) -> Iterator[None]:
+def _told_to_end(ending: asyncio.Event, grace: float) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def told(number: int) -> None:
         if ending.is_set():
             # Whoever asks twice wants no good order. What was committed is safe.
             os._exit(128 + number)
+        # A database that never answers would hold its threads, and they the process: its time is over all the same.
+        last = threading.Timer(grace, os._exit, (0,))
+        last.daemon = True
+        last.start()
         sys.stderr.write("panelist: ending; runs under way go on at the next start (again: end at once)\n")
         ending.set()
 

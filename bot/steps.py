@@ -79,5 +79,10 @@ class RunSteps:
             return await fn(*args)
         refusal = self._purse.refusal(key)
         if refusal is None:
-            return await fn(*args)
+            try:
+                return await fn(*args)
+            except asyncio.CancelledError:
+                # It was on its way, and may be charged for; nobody will ever tell.
+                self._purse.settle(key, Usage(calls=1, unmetered=1))
+                raise
         return {"failure": dump(CallFailure(FailureKind.REFUSED, refusal, 0, 0.0))}

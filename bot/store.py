@@ -9,7 +9,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +17,16 @@ from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 import structlog
+from pydantic import ValidationError
 
 from adapters.port import Invocation, MessageRef, Place, ThreadRef
 from bot.brief import Brief
 from bot.database import failure
+from bot.errors import StoreFailed
 from bot.receipts import RunReceipt
-from bot.schema import claims, outbox, runs
-from bot.stored import ENDED, Accepted, Duplicate, Ending, OverQuota, Posted, Quotas, StoredRun, StoreFailed
+from bot.rounds import RoundId
+from bot.schema import charges, claims, outbox, runs
+from bot.stored import ENDED, Accepted, Duplicate, Ending, OverQuota, Posted, Quotas, Status, StoredRun
 from teams.wire import dump, load
 
 log = structlog.get_logger()
@@ -78,20 +81,20 @@ class Store:
 
         return await self._do(accept, 0.0)
 
-    async def retry(self, run_id: str, key: str) -> StoredRun | Duplicate | None:
+    async def retry(self, run_id: str, key: str) -> RoundId | Duplicate | None:
         """Begin another round of a run that is over. None where it is under way again already."""
         now = self._clock()
         over = sa.update(runs).where(runs.c.id == run_id, runs.c.status.in_(ENDED))
         fresh = {"status": "accepted", "queued_at": now, **_NO_CRASHES, "stop_by": None, "ended_at": None}
         again = over.values(**fresh, started_at=None, round=runs.c.round + 1)
 
-        def retry(connection: sa.Connection) -> StoredRun | Duplicate | None:
+        def retry(connection: sa.Connection) -> RoundId | Duplicate | None:
             if _claimed(connection, key) is not None:
                 return Duplicate(run_id)
             if not connection.execute(again).rowcount:
                 return None
             connection.execute(_CLAIM, {"key": key, "run": run_id, "at": now})
-            return _stored(connection.execute(sa.select(runs).where(runs.c.id == run_id)).one())
+            return RoundId(run_id, connection.execute(sa.select(runs.c.round).where(runs.c.id == run_id)).scalar_one())
 
         return await self._do(retry, 0.0)
 
@@ -113,19 +116,28 @@ class Store:
         """The run on behalf of which a gesture was carried out before."""
         return await self._do(lambda connection: _claimed(connection, key), 0.0)
 
-    async def under_way(self) -> list[StoredRun]:
-        """Runs that had begun when the process before this one ended."""
-        return await self._read(sa.select(runs).where(runs.c.status == "running").order_by(runs.c.queued_at))
+    async def under_way(self) -> list[RoundId]:
+        """Rounds that had begun when the process before this one ended, first come first."""
+        return await self._rounds("running", None)
 
-    async def next_accepted(self, most: int = 100) -> list[StoredRun]:
-        """Up to `most` runs that were accepted and have not begun, first come first."""
-        waiting = sa.select(runs).where(runs.c.status == "accepted").order_by(runs.c.queued_at)
-        return await self._read(waiting.limit(most))
+    async def next_accepted(self, most: int | None = None) -> list[RoundId]:
+        """Rounds that were accepted and have not begun, first come first."""
+        return await self._rounds("accepted", most)
 
-    async def here(self, place: Place, most: int = 50) -> list[StoredRun]:
-        """The latest runs of a place, newest first."""
-        at = (runs.c.surface == place.surface, runs.c.tenant == place.tenant, runs.c.channel == place.channel)
-        return await self._read(sa.select(runs).where(*at).order_by(runs.c.created_at.desc()).limit(most))
+    async def _rounds(self, status: Status, most: int | None) -> list[RoundId]:
+        query = sa.select(runs.c.id, runs.c.round).where(runs.c.status == status).order_by(runs.c.queued_at)
+        return await self._do(
+            lambda connection: [RoundId(row.id, row.round) for row in connection.execute(query.limit(most))]
+        )
+
+    async def latest(self, place: Place) -> StoredRun | None:
+        """The newest run of a place."""
+        found = await self._read(_here(place).limit(1))
+        return found[0] if found else None
+
+    async def going(self, place: Place, most: int = 50) -> list[StoredRun]:
+        """The runs of a place that are not over, newest first."""
+        return await self._read(_here(place).where(runs.c.status.not_in(ENDED)).limit(most))
 
     async def get(self, run_id: str) -> StoredRun | None:
         """One run."""
@@ -134,24 +146,31 @@ class Store:
 
     # The run
 
-    async def begin(self, run_id: str, round_: int) -> StoredRun | None:
+    async def begin(self, round_id: RoundId) -> StoredRun | None:
         """Note that a round begins or is taken up again, and give it as it was before but for its starts. None when it
-        is over already."""
+        is over already, or cannot be read: then it is over now."""
         now = self._clock()
-        query = sa.select(runs).where(
-            runs.c.id == run_id, runs.c.round == round_, runs.c.status.in_(("accepted", "running"))
-        )
+        this = runs.c.id == round_id.run
+        query = sa.select(runs).where(this, runs.c.round == round_id.number, runs.c.status.in_(("accepted", "running")))
 
         def begin(connection: sa.Connection) -> StoredRun | None:
             row = connection.execute(query).one_or_none()
             if row is None:
                 return None
-            boots, started = row.boots + 1, row.started_at or now
-            values = {"boots": boots, "status": "running", "started_at": started}
-            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
-            return replace(_stored(row), boots=boots, started_at=started)
+            stored = _readable(row)
+            if stored is None:
+                connection.execute(sa.update(runs).where(this).values(status="broken", ended_at=now))
+                return None
+            boots, started = stored.boots + 1, stored.started_at or now
+            values = {"boots": boots, "status": "running", "started_at": started, "paused": False}
+            connection.execute(sa.update(runs).where(this).values(values))
+            return replace(stored, boots=boots, started_at=started)
 
         return await self._do(begin)
+
+    async def paused(self, run_id: str) -> None:
+        """Note that the process puts a run off in good order, so that its end is no crash."""
+        await self._set(run_id, {"paused": True})
 
     async def taken_up(self, run: StoredRun, steps: int, *, blamed: bool) -> StoredRun:
         """Count the crash before this start: whether the run had got on since the start before, to so many recorded
@@ -163,24 +182,32 @@ class Store:
             blamed=(0 if got_on else run.blamed) + blamed,
             steps_seen=max(steps, run.steps_seen),
         )
-        values = {"stuck": counted.stuck, "blamed": counted.blamed, "steps_seen": counted.steps_seen}
-        await self._do(lambda connection: connection.execute(sa.update(runs).where(runs.c.id == run.id).values(values)))
+        await self._set(run.id, {"stuck": counted.stuck, "blamed": counted.blamed, "steps_seen": counted.steps_seen})
         return counted
 
-    async def end(self, run_id: str, ending: Ending) -> None:
-        """Note how a round ended, with all that `runs show` and a retry need of it."""
-        values = {
+    async def end(self, round_id: RoundId, ending: Ending) -> None:
+        """Note how a round ended, with all that `runs show` and a retry need of it, and add up what it consumed."""
+        now, receipt = self._clock(), ending.receipt
+        values: dict[str, Any] = {
             "status": ending.status,
-            "ended_at": self._clock(),
+            "ended_at": now,
             "steps": json.dumps(ending.steps),
             "events": json.dumps(ending.events),
-            **_columns(ending.receipt),
+            # A sum with a cost that is not known is not known.
+            "cost": runs.c.cost + receipt.cost if receipt.cost is not None else None,
+            **{name: runs.c[name] + getattr(receipt, name) for name in _COUNTED},
         }
-        await self._do(lambda connection: connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values)))
+        charge = {"run": round_id.run, "round": round_id.number, "charged": receipt.charged, "at": now}
+
+        def end(connection: sa.Connection) -> None:
+            connection.execute(sa.update(runs).where(runs.c.id == round_id.run).values(values))
+            connection.execute(sa.insert(charges), charge)
+
+        await self._do(end)
 
     async def charged_since(self, since: float) -> float:
-        """What runs that ended since then are charged, in US dollars, their unknown costs guessed high."""
-        total = sa.select(sa.func.coalesce(sa.func.sum(runs.c.charged), 0.0)).where(runs.c.ended_at >= since)
+        """What rounds that ended since then are charged, in US dollars, their unknown costs guessed high."""
+        total = sa.select(sa.func.coalesce(sa.func.sum(charges.c.charged), 0.0)).where(charges.c.at >= since)
         return float(await self._do(lambda connection: connection.execute(total).scalar_one()))
 
     # The outbox
@@ -190,9 +217,9 @@ class Store:
         begun = sa.select(outbox).where(outbox.c.run == run_id)
         return await self._do(lambda connection: {row.key: _posted(row) for row in connection.execute(begun)})
 
-    async def claim(self, key: str, run_id: str, owner: str) -> Posted | None:
-        """Note that `owner` is about to send a post. None when it is the first to; else how the post stands."""
-        values = {"key": key, "run": run_id, "state": "sending", "owner": owner, "at": self._clock()}
+    async def claim(self, key: str, run_id: str) -> Posted | None:
+        """Note that a post is about to be sent. None when it never was; else how it stands."""
+        values = {"key": key, "run": run_id, "state": "sending", "at": self._clock()}
 
         def claim(connection: sa.Connection) -> Posted | None:
             row = connection.execute(sa.select(outbox).where(outbox.c.key == key)).one_or_none()
@@ -208,10 +235,10 @@ class Store:
         values = {"b_key": key, "ref": json.dumps(dump(ref)), "at": self._clock()}
         await self._do(lambda connection: connection.execute(_SENT, values))
 
-    async def opened(self, run_id: str, key: str, thread: ThreadRef, owner: str) -> None:
+    async def opened(self, run_id: str, key: str, thread: ThreadRef) -> None:
         """Note a run's thread, and that its root stands there."""
         ref = json.dumps(dump(MessageRef(thread, (thread.thread,))))
-        row = {"key": key, "run": run_id, "state": "sent", "owner": owner, "ref": ref, "at": self._clock()}
+        row = {"key": key, "run": run_id, "state": "sent", "ref": ref, "at": self._clock()}
 
         def note(connection: sa.Connection) -> None:
             values = {"thread": json.dumps(dump(thread))}
@@ -230,10 +257,10 @@ class Store:
 
     # Housekeeping
 
-    async def old(self, before: float, most: int = 200) -> list[tuple[str, int]]:
-        """Up to `most` runs that ended before then: their ids and rounds."""
+    async def old(self, before: float, most: int = 200) -> list[RoundId]:
+        """Up to `most` runs that ended before then, each with its last round."""
         old = sa.select(runs.c.id, runs.c.round).where(runs.c.ended_at < before, runs.c.status.in_(ENDED)).limit(most)
-        return await self._do(lambda connection: [(row.id, row.round) for row in connection.execute(old)])
+        return await self._do(lambda connection: [RoundId(row.id, row.round) for row in connection.execute(old)])
 
     async def remove(self, run_ids: Sequence[str]) -> None:
         """Remove runs that are over, with all that belongs to them."""
@@ -241,7 +268,12 @@ class Store:
         def remove(connection: sa.Connection) -> None:
             over = sa.select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.status.in_(ENDED))
             ids = list(connection.execute(over).scalars())
-            for table, column in ((outbox, outbox.c.run), (claims, claims.c.run), (runs, runs.c.id)):
+            for table, column in (
+                (outbox, outbox.c.run),
+                (claims, claims.c.run),
+                (charges, charges.c.run),
+                (runs, runs.c.id),
+            ):
                 connection.execute(sa.delete(table).where(column.in_(ids)))
 
         await self._do(remove)
@@ -249,7 +281,10 @@ class Store:
     # The thread
 
     async def _read(self, query: sa.Select[Any]) -> list[StoredRun]:
-        return await self._do(lambda connection: [_stored(row) for row in connection.execute(query)])
+        return await self._do(lambda connection: _all_readable(connection.execute(query)))
+
+    async def _set(self, run_id: str, values: dict[str, Any]) -> None:
+        await self._do(lambda connection: connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values)))
 
     async def _do(self, work: Callable[[sa.Connection], T], patience: float = PATIENCE, *, last: bool = False) -> T:
         """Run `work` in a transaction; again for up to `patience` seconds while the database refuses."""
@@ -279,15 +314,20 @@ class Store:
         try:
             with self._engine.begin() as connection:
                 results = [item.work(connection) for item in together]
+        except sa.exc.OperationalError as error:
+            # The database refuses, and would refuse each of them: nobody waits for the others' turn to be told.
+            translated = _translated(error)
+            for item in together:
+                item.settle(error=translated)
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
             if len(together) > 1:
                 for item in together:
                     self._carry_out([item])
                 return
             together[0].settle(error=_translated(error))
-            return
-        for item, result in zip(together, results, strict=True):
-            item.settle(result)
+        else:
+            for item, result in zip(together, results, strict=True):
+                item.settle(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +363,8 @@ def day_start(now: float) -> float:
     return now - now % 86_400
 
 
-_NO_CRASHES = {"stuck": 0, "blamed": 0, "steps_seen": 0}
+_NO_CRASHES = {"stuck": 0, "blamed": 0, "steps_seen": 0, "paused": False}
+_COUNTED = ("calls", "input_tokens", "output_tokens", "unmetered")
 
 # Made once: SQLAlchemy then finds the compiled statement by identity.
 _CLAIM = sa.insert(claims)
@@ -374,20 +415,10 @@ def _new_run(invocation: Invocation, brief: Brief, now: float) -> dict[str, Any]
         "brief": json.dumps(dump(brief)),
         "boots": 0,
         **_NO_CRASHES,
-        **_columns(RunReceipt()),
+        "cost": 0.0,
+        **dict.fromkeys(_COUNTED, 0),
         "created_at": now,
         "queued_at": now,
-    }
-
-
-def _columns(receipt: RunReceipt) -> dict[str, Any]:
-    return {
-        "calls": receipt.calls,
-        "input_tokens": receipt.input_tokens,
-        "output_tokens": receipt.output_tokens,
-        "unmetered": receipt.unmetered,
-        "cost": receipt.cost,
-        "charged": receipt.charged,
     }
 
 
@@ -406,7 +437,8 @@ def _stored(row: Any) -> StoredRun:
         stop_by=row.stop_by,
         steps={} if row.steps is None else json.loads(row.steps),
         events=[] if row.events is None else json.loads(row.events),
-        receipt=RunReceipt(row.calls, row.input_tokens, row.output_tokens, row.cost, row.charged, row.unmetered),
+        paused=row.paused,
+        receipt=RunReceipt(row.calls, row.input_tokens, row.output_tokens, row.cost, unmetered=row.unmetered),
         created_at=row.created_at,
         queued_at=row.queued_at,
         started_at=row.started_at,
@@ -414,9 +446,28 @@ def _stored(row: Any) -> StoredRun:
     )
 
 
+def _readable(row: Any) -> StoredRun | None:
+    """The run, or None where another version wrote what this one cannot read. The error would quote it, so it is not
+    shown."""
+    try:
+        return _stored(row)
+    except (ValidationError, ValueError) as error:
+        log.error("run.unreadable", run=row.id, error=type(error).__name__)
+        return None
+
+
+def _all_readable(rows: Iterable[Any]) -> list[StoredRun]:
+    return [stored for row in rows if (stored := _readable(row)) is not None]
+
+
+def _here(place: Place) -> sa.Select[Any]:
+    at = (runs.c.surface == place.surface, runs.c.tenant == place.tenant, runs.c.channel == place.channel)
+    return sa.select(runs).where(*at).order_by(runs.c.created_at.desc())
+
+
 def _posted(row: Any) -> Posted:
     ref = None if row.ref is None else load(MessageRef, json.loads(row.ref))
-    return Posted(row.key, row.state, row.owner, ref)
+    return Posted(row.key, row.state, ref)
 
 
 def read_runs(engine: sa.Engine, run_id: str | None = None, most: int = 50) -> list[StoredRun]:
@@ -429,7 +480,7 @@ def read_runs(engine: sa.Engine, run_id: str | None = None, most: int = 50) -> l
         query = query.where(runs.c.id.startswith(run_id, autoescape=True))
     try:
         with engine.connect() as connection:
-            return [_stored(row) for row in connection.execute(query)]
+            return _all_readable(connection.execute(query))
     except sa.exc.DBAPIError as error:
         raise failure(error, f"the run database {engine.url.database} cannot be read") from error
 

@@ -6,15 +6,7 @@ from typing import Any, Literal
 from adapters.port import Invocation, MessageRef, ThreadRef
 from bot.brief import Brief
 from bot.receipts import RunReceipt
-
-
-class StoreFailed(Exception):
-    """The run database could not do what was asked. The message is one sentence with what to do; nothing was done."""
-
-
-class StoreUnusable(StoreFailed):
-    """The run database cannot be opened as it is."""
-
+from bot.rounds import RoundId
 
 Status = Literal["accepted", "running", "finished", "stopped", "broken", "quarantined", "unopened"]
 """How a run stands: accepted and waiting for its turn, under way, or over in one of the last five ways."""
@@ -37,6 +29,7 @@ class StoredRun:
     stuck: int
     blamed: int
     steps_seen: int
+    paused: bool
     stop_by: str | None
     steps: dict[str, str] = field(repr=False)
     events: list[dict[str, Any]] = field(repr=False)
@@ -45,6 +38,11 @@ class StoredRun:
     queued_at: float
     started_at: float | None
     ended_at: float | None
+
+    @property
+    def round_id(self) -> RoundId:
+        """The round that it is in."""
+        return RoundId(self.id, self.round)
 
     @property
     def ended(self) -> bool:
@@ -101,9 +99,8 @@ PostState = Literal["sending", "sent", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One post in the outbox. `owner` is the process that was sending it."""
+    """One post in the outbox."""
 
     key: str
     state: PostState
-    owner: str
     ref: MessageRef | None = None

@@ -23,11 +23,12 @@ from bot.brief import Brief
 from bot.commands import Ask, Research
 from bot.documents import UnreadableDocument, read_documents, read_text
 from bot.download import showing_download
+from bot.errors import StoreFailed, sole
 from bot.log import configure_logs
 from bot.model_teams import ModelTeams
 from bot.progress import Progress
+from bot.rounds import RoundId
 from bot.settings import BadSettings, Settings, load_settings
-from bot.stored import StoreFailed
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
 from teams.steps import MemorySteps
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         return _verb(args, settings)
     except Exception as error:
-        code = _outcome(_sole(error))
+        code = _outcome(sole(error))
         if code is None:
             raise
         return code
@@ -81,13 +82,6 @@ def _outcome(error: BaseException) -> int | None:
             return READER_GONE
         case _:
             return None
-
-
-def _sole(error: BaseException) -> BaseException:
-    """The one exception that a group was made around; a task group wraps whatever leaves it."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _verb(args: argparse.Namespace, settings: Settings) -> int:
@@ -150,7 +144,7 @@ async def _board(brief: Brief, settings: Settings, catalog: Catalog) -> int:
     async with _answering(settings, catalog) as (house, _):
         asked = Invocation(HERE, _user(), brief.topic, uuid.uuid4().hex, "terminal")
         run_id = await house.intake.begin(brief, asked)
-        with _stopping_on_interrupt(lambda: house.conductor.stop(run_id)):
+        with _stopping_on_interrupt(lambda: house.conductor.stop(RoundId(run_id, 1))):
             await house.intake.settled()
         run = await house.store.get(run_id)
     assert run is not None, "a run of now is not removed"
@@ -270,10 +264,12 @@ def _runs(args: argparse.Namespace, settings: Settings) -> int:
     from bot.house import run_databases
 
     databases = run_databases(settings.bot.panelist_home)
+    problems: list[str] = []
     if args.action is None:
-        sys.stdout.write(record.listing(record.recent(databases, args.most)))
-        return 0
-    found = record.named(databases, args.run)
+        sys.stdout.write(record.listing(record.recent(databases, args.most, problems.append)))
+        return _complain(*problems) if problems else 0
+    found = record.named(databases, args.run, problems.append)
+    _complain(*problems)
     if len(found) != 1:
         what = "no run has" if not found else f"{len(found)} runs have"
         return _complain(f"{what} an id that begins with {args.run!r}; see 'panelist runs'")
@@ -293,17 +289,17 @@ def _resume(found: "Found", settings: Settings) -> int:
         return _complain(f"run {found.run.id} is under way in another process")
     if folder == served_folder(settings.bot.panelist_home):
         return _complain(f"run {found.run.id} was served; it goes on when 'panelist serve' starts again")
-    return asyncio.run(_taken_up(folder, found.run.id, settings))
+    return asyncio.run(_taken_up(folder, found.run.round_id, settings))
 
 
-async def _taken_up(folder: Path, run_id: str, settings: Settings) -> int:
+async def _taken_up(folder: Path, round_id: RoundId, settings: Settings) -> int:
     """Go on with what was under way in a folder of run databases; what was shown before is not shown again."""
     from bot.record import has_answer
 
     async with _answering(settings, load_catalog(settings.bot.panelist_panels), folder) as (house, _):
-        with _stopping_on_interrupt(lambda: house.conductor.stop(run_id)):
+        with _stopping_on_interrupt(lambda: house.conductor.stop(round_id)):
             await house.intake.settled()
-        run = await house.store.get(run_id)
+        run = await house.store.get(round_id.run)
     assert run is not None, "a run under way is not removed"
     return 0 if has_answer(run) else NOBODY_ANSWERED
 

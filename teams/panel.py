@@ -156,7 +156,11 @@ class PanelRun(Run):
             return
         # Below the quorum there is nothing that the reserve could be used for: then the others are waited for.
         patience = self.spec.run_seconds - self.spec.synthesis_seconds
-        await experts.within(patience, lambda: len(self.heard) >= self.spec.needed)
+        if self._heard_before is None:
+            await experts.within(patience, lambda: len(self.heard) >= self.spec.needed)
+        else:
+            before = set(self._heard_before)
+            await experts.within(0.0, lambda: before <= set(self.heard))
         # Who was heard is recorded: a replay, to which all answers are there at once, must not decide otherwise.
         recorded = await self.steps.step("heard", self._heard_so_far)
         answers = [self.results[key] for key in recorded["heard"]]

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from bot.database import failure
-from bot.stored import StoreUnusable
+from bot.errors import StoreUnusable
 
 
 def migrate(engine: sa.Engine) -> None:

@@ -270,7 +270,7 @@ async def test_fault_22_a_run_of_another_plan_is_reported_and_left_as_it_is(desk
 
     assert b"run.stranded" in err
     assert b'"run": "old"' in err
-    assert "running     old" in desk.run("runs")
+    assert "interrupted old" in desk.run("runs")
 
 
 async def test_two_that_serve_cannot_share_a_run_database(desk):

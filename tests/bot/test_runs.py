@@ -106,7 +106,7 @@ async def test_fault_32_stop_leaves_no_call_in_flight_and_keeps_what_came_back()
         await house.intake.settled()
         assert "from 4 of 6; stopped before they answered: Cost examiner, People advocate" in thread_of(front)[-1]
         assert front.shown_board(front.threads()[0]).finished
-        stored = (await house.store.here(front.threads()[0].place))[0]
+        stored = await house.store.latest(front.threads()[0].place)
         assert (stored.status, stored.stop_by) == ("stopped", "ann")
 
 
@@ -203,8 +203,9 @@ async def test_fault_31_twenty_presses_of_retry_at_once_are_one_retry():
         assert not any("Synthesis v3" in text for text in shown)
         stored = await house.store.get(run.key)
         assert (stored.round, stored.status) == (2, "finished")
-        # The receipt is of what the round asked: one expert and one synthesis.
-        assert stored.receipt.calls == 2
+        # Seven calls in the first round, in the second those of one expert and the synthesis.
+        assert stored.receipt.calls == 7 + 2
+        assert "Receipt: 2 model calls" in shown[-1]
 
 
 async def test_a_retry_survives_the_process_that_began_it(tmp_path):
@@ -217,7 +218,7 @@ async def test_a_retry_survives_the_process_that_began_it(tmp_path):
         run = await front.ask("/panel Open?")
         await house.intake.settled()
         # Committed, and the process ends before it starts the round.
-        assert (await house.store.retry(run.key, "press")).round == 2
+        assert await house.store.retry(run.key, "press") == (run.key, 2)
     broken.clear()
     async with served(play, folder=tmp_path, front=front) as (_, house, teams):
         await house.intake.settled()
@@ -462,11 +463,15 @@ async def test_fault_44_a_budget_reached_in_mid_panel_stops_new_calls_and_what_w
         shown = thread_of(front)
         receipt = (await house.store.get(run.key)).receipt
         engines = (played(teams.flash), played(teams.pro))
-    assert [len(engine.asked) for engine in engines] == [4, 1]
-    assert "from 4 of 6" in shown[-1]
+    asked, syntheses = (len(engine.asked) for engine in engines)
+    # Four at once; one that cost less than guessed leaves room for another.
+    assert asked in (4, 5)
+    assert syntheses == 1
+    assert f"from {asked} of 6" in shown[-1]
     assert "not asked: the budget of a run" in shown[-1]
     assert any("all in all" in text for text in shown)
-    assert receipt.calls == 5
+    assert receipt.calls == asked + 1
+    assert receipt.cost <= room
     assert receipt.cost == pytest.approx(receipt.output_tokens * 0.01)
 
 
@@ -487,8 +492,8 @@ async def test_fault_45_where_a_price_is_not_known_the_receipt_says_so():
         await house.intake.settled()
         stored = await house.store.get(run.key)
         assert "cost unknown" in thread_of(front)[-1]
-    assert stored.receipt.cost is None
-    assert stored.receipt.charged > 0
+        assert stored.receipt.cost is None
+        assert await house.store.charged_since(0.0) > 0
 
 
 def brief_of(topic: str):

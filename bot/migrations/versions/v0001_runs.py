@@ -29,8 +29,8 @@ def upgrade() -> None:
             sa.Column(name, sa.Integer, nullable=False)
             for name in ("calls", "input_tokens", "output_tokens", "unmetered")
         ),
+        sa.Column("paused", sa.Boolean, nullable=False),
         sa.Column("cost", sa.Double),
-        sa.Column("charged", sa.Double, nullable=False),
         *(sa.Column(name, sa.Double, nullable=False) for name in ("created_at", "queued_at")),
         *(sa.Column(name, sa.Double) for name in ("started_at", "ended_at")),
     )
@@ -39,9 +39,16 @@ def upgrade() -> None:
     op.create_index("runs_by_author", "runs", ["surface", "tenant", "author", "created_at"])
     op.create_index("runs_by_time", "runs", ["created_at"])
     op.create_table(
+        "charges",
+        sa.Column("run", sa.Text, primary_key=True),
+        sa.Column("round", sa.Integer, primary_key=True),
+        *(sa.Column(name, sa.Double, nullable=False) for name in ("charged", "at")),
+    )
+    op.create_index("ix_charges_at", "charges", ["at"])
+    op.create_table(
         "outbox",
         sa.Column("key", sa.Text, primary_key=True),
-        *(sa.Column(name, sa.Text, nullable=False) for name in ("run", "state", "owner")),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("run", "state")),
         *(sa.Column(name, sa.Text) for name in ("ref", "error")),
         sa.Column("at", sa.Double, nullable=False),
     )
@@ -50,5 +57,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the tables."""
-    for table in ("outbox", "runs", "claims"):
+    for table in ("outbox", "charges", "runs", "claims"):
         op.drop_table(table)

@@ -298,7 +298,10 @@ class Conductor:
         raise PutOff
 
     async def _end(self, live: LiveRun, status: Status) -> None:
-        ending = Ending(status, live.steps.results, live.events, live.purse.receipt)
+        steps = dict(live.steps.results)
+        if (before := live.stored.steps.get("heard")) is not None:
+            steps["heard:before"] = before
+        ending = Ending(status, steps, live.events, live.purse.receipt)
         await self._store.end(live.stored.round_id, ending)
         live.over = True
         _log_end(live, status)

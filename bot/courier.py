@@ -284,6 +284,7 @@ class Delivery:
             if self._board is not None or not board.finished or not await tries.another(receipt.error, self._lane):
                 log.warning("board.not_shown", thread=self.thread.thread, error=type(receipt.error).__name__)
                 return
+            await self._lane.turn(self._urgency)
 
 
 class _NotThere:

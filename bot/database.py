@@ -106,6 +106,8 @@ _REASONS = {
 
 def in_use(folder: Path) -> bool:
     """Whether a process holds the lock of a folder of run databases."""
+    if not (folder / "lock").exists():
+        return False
     lock = FileLock(folder / "lock", is_singleton=False)
     try:
         with lock.acquire(timeout=0):
@@ -125,7 +127,8 @@ def sole_process(folder: Path) -> Iterator[None]:
     holder, lock = folder / "pid", FileLock(folder / "lock", is_singleton=False)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock.acquire(timeout=0)
+        # Whoever looks whether it is in use holds it for a moment.
+        lock.acquire(timeout=1.0, poll_interval=0.05)
         holder.write_text(str(os.getpid()))
     except Timeout as error:
         pid = holder.read_text() if holder.exists() else "?"

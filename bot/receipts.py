@@ -116,8 +116,9 @@ class Ledger:
 
     def today(self) -> float:
         """What was spent today, in UTC."""
-        if self._day != int(self._clock() // 86_400):
-            self._day, self._spent = int(self._clock() // 86_400), 0.0
+        # A clock that is set back begins no day twice.
+        if (day := int(self._clock() // 86_400)) > self._day:
+            self._day, self._spent = day, 0.0
         return self._spent
 
     def fits(self, amount: float) -> bool:
@@ -142,30 +143,39 @@ class Purse:
         self.receipt = RunReceipt()
         self._guesses: dict[str, float] = {}
         self._aside = 0.0
-        synthesis = ledger.tariff.guess("synthesis", brief)
-        self._no_synthesis = self._no_room(synthesis)
-        if self._no_synthesis is None:
-            self._set_aside(synthesis)
+        # Set aside from the start: the synthesis, and as many experts as it needs. Else of many runs that begin at once
+        # each would hold the money for a synthesis, and none would have any for an expert.
+        first = ledger.tariff.guess("expert", brief)
+        synthesis, experts = ledger.tariff.guess("synthesis", brief), first * (brief.panel.needed if brief.panel else 1)
+        self._no_run = None if ledger.fits(synthesis + experts) else self._day_used_up()
+        self._pot = 0.0 if self._no_run else experts
+        if self._no_run is None:
+            self._set_aside(synthesis + experts)
 
     def refusal(self, step: str) -> str | None:
         """Why the call of a step is not begun, or None when it is: then its cost is set aside until `settle`."""
         guess = self._ledger.tariff.guess(step, self._brief)
-        # The synthesis' cost has been set aside since the round began, or there was no room for it even then.
-        last = step.startswith("synthesis")
-        refusal = self._no_synthesis if last else self._no_room(guess)
+        refusal = self._no_run
+        if refusal is None and not step.startswith("synthesis"):
+            refusal = self._taken(guess)
         if refusal is None:
             self._guesses[step] = guess
-            if not last:
-                self._set_aside(guess)
         return refusal
 
-    def _no_room(self, guess: float) -> str | None:
+    def _taken(self, guess: float) -> str | None:
+        """Set the cost of an expert's call aside, from what was set aside for experts if there is some. Or why not."""
         budget = self._ledger.budgets.run
-        if budget and self.receipt.charged + self._aside + guess > budget:
+        if budget and self.receipt.charged + self._aside - self._pot + guess > budget:
             return f"not asked: the budget of a run, ${budget:.2f}, has no room for another call"
-        if not self._ledger.fits(guess):
-            return f"not asked: today's budget, ${self._ledger.budgets.day:.2f}, is used up until 00:00 UTC"
+        from_pot = min(self._pot, guess)
+        if not self._ledger.fits(guess - from_pot):
+            return self._day_used_up()
+        self._pot -= from_pot
+        self._set_aside(guess - from_pot)
         return None
+
+    def _day_used_up(self) -> str:
+        return f"not asked: today's budget, ${self._ledger.budgets.day:.2f}, is used up until 00:00 UTC"
 
     def settle(self, step: str, usage: Usage) -> None:
         """Count what the call of a step consumed, also one that was recorded before this process began."""

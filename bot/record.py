@@ -130,7 +130,8 @@ def _plain(run: StoredRun, state: str) -> dict[str, Any]:
 def _docs(run: StoredRun, state: str) -> Iterable[Doc]:
     yield _head(run, state)
     events = [event_from_json(plain) for plain in run.events] if run.ended else list(_so_far(run))
-    round_ = render.Round(run.round, (), run.receipt)
+    before = json.loads(run.steps.get("heard:before", '{"heard": []}'))["heard"]
+    round_ = render.Round(run.round, tuple(before), run.receipt)
     progress = Progress()
     for event in events:
         progress = progress.after(event)

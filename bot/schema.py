@@ -42,10 +42,11 @@ runs = sa.Table(
     sa.Column("unmetered", sa.Integer, nullable=False),
     sa.Column("cost", sa.Double),
     sa.Column("created_at", sa.Double, nullable=False),
-    sa.Column("queued_at", sa.Double, nullable=False),
+    # Its place in the line: a count, for clocks jump.
+    sa.Column("turn", sa.Integer, nullable=False),
     sa.Column("started_at", sa.Double),
     sa.Column("ended_at", sa.Double),
-    sa.Index("runs_by_status", "status", "queued_at"),
+    sa.Index("runs_by_status", "status", "turn"),
     sa.Index("runs_by_place", "surface", "tenant", "channel", "created_at"),
     sa.Index("runs_by_author", "surface", "tenant", "author", "created_at"),
     sa.Index("runs_by_time", "created_at"),

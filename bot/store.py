@@ -76,7 +76,8 @@ class Store:
             if over is not None:
                 return over
             connection.execute(_CLAIM, {"key": invocation.key, "run": invocation.key, "at": now})
-            connection.execute(_ACCEPT, _new_run(invocation, brief, now))
+            turn = connection.execute(sa.select(_NEXT_TURN)).scalar_one()
+            connection.execute(_ACCEPT, _new_run(invocation, brief, now) | {"turn": turn})
             return Accepted()
 
         return await self._do(accept, 0.0)
@@ -85,7 +86,7 @@ class Store:
         """Begin another round of a run that is over. None where it is under way again already."""
         now = self._clock()
         over = sa.update(runs).where(runs.c.id == run_id, runs.c.status.in_(ENDED))
-        fresh = {"status": "accepted", "queued_at": now, **_NO_CRASHES, "stop_by": None, "ended_at": None}
+        fresh = {"status": "accepted", "turn": _NEXT_TURN, **_NO_CRASHES, "stop_by": None, "ended_at": None}
         again = over.values(**fresh, started_at=None, round=runs.c.round + 1)
 
         def retry(connection: sa.Connection) -> RoundId | Duplicate | None:
@@ -125,7 +126,7 @@ class Store:
         return await self._rounds("accepted", most)
 
     async def _rounds(self, status: Status, most: int | None) -> list[RoundId]:
-        query = sa.select(runs.c.id, runs.c.round).where(runs.c.status == status).order_by(runs.c.queued_at)
+        query = sa.select(runs.c.id, runs.c.round).where(runs.c.status == status).order_by(runs.c.turn)
         return await self._do(
             lambda connection: [RoundId(row.id, row.round) for row in connection.execute(query.limit(most))]
         )
@@ -366,6 +367,8 @@ def day_start(now: float) -> float:
 _NO_CRASHES = {"stuck": 0, "blamed": 0, "steps_seen": 0, "paused": False}
 _COUNTED = ("calls", "input_tokens", "output_tokens", "unmetered")
 
+_NEXT_TURN = sa.select(sa.func.coalesce(sa.func.max(runs.c.turn), 0) + 1).scalar_subquery()
+
 # Made once: SQLAlchemy then finds the compiled statement by identity.
 _CLAIM = sa.insert(claims)
 _ACCEPT = sa.insert(runs)
@@ -418,7 +421,6 @@ def _new_run(invocation: Invocation, brief: Brief, now: float) -> dict[str, Any]
         "cost": 0.0,
         **dict.fromkeys(_COUNTED, 0),
         "created_at": now,
-        "queued_at": now,
     }
 
 
@@ -440,7 +442,6 @@ def _stored(row: Any) -> StoredRun:
         paused=row.paused,
         receipt=RunReceipt(row.calls, row.input_tokens, row.output_tokens, row.cost, unmetered=row.unmetered),
         created_at=row.created_at,
-        queued_at=row.queued_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
     )

@@ -35,7 +35,6 @@ class StoredRun:
     events: list[dict[str, Any]] = field(repr=False)
     receipt: RunReceipt
     created_at: float
-    queued_at: float
     started_at: float | None
     ended_at: float | None
 

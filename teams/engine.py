@@ -194,8 +194,8 @@ class PooledEngine:
                     response = await self._asked(pool, replace(request, model=pool.wire_model))
             except TimeoutError as error:
                 raise lm15.TimeoutError(f"no answer within {self.choice.timeout:g} s") from error
-            except LMError as error:
-                if isinstance(error.status, int):
+            except Exception as error:
+                if not 200 <= (getattr(error, "status", None) or 200) < 300:
                     meter.told(0, 0)  # an error that the server answered with is not charged
                 raise
         meter.told(response.usage.input_tokens, response.usage.output_tokens)

@@ -19,7 +19,10 @@ def upgrade() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.Text, primary_key=True),
-        *(sa.Column(name, sa.Integer, nullable=False) for name in ("round", "boots", "stuck", "blamed", "steps_seen")),
+        *(
+            sa.Column(name, sa.Integer, nullable=False)
+            for name in ("round", "boots", "stuck", "blamed", "steps_seen", "turn")
+        ),
         *(
             sa.Column(name, sa.Text, nullable=False)
             for name in ("status", "surface", "tenant", "channel", "author", "invocation", "brief")
@@ -31,10 +34,10 @@ def upgrade() -> None:
         ),
         sa.Column("paused", sa.Boolean, nullable=False),
         sa.Column("cost", sa.Double),
-        *(sa.Column(name, sa.Double, nullable=False) for name in ("created_at", "queued_at")),
+        sa.Column("created_at", sa.Double, nullable=False),
         *(sa.Column(name, sa.Double) for name in ("started_at", "ended_at")),
     )
-    op.create_index("runs_by_status", "runs", ["status", "queued_at"])
+    op.create_index("runs_by_status", "runs", ["status", "turn"])
     op.create_index("runs_by_place", "runs", ["surface", "tenant", "channel", "created_at"])
     op.create_index("runs_by_author", "runs", ["surface", "tenant", "author", "created_at"])
     op.create_index("runs_by_time", "runs", ["created_at"])

@@ -1,0 +1,65 @@
+"""What tests of the run database share: a clock that is set by hand, invocations, briefs, stores on a file."""
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from adapters.port import Attachment, Invocation, Place
+from bot.brief import Brief
+from bot.database import sqlite_engine
+from bot.migrations import migrate
+from bot.receipts import RunReceipt
+from bot.rounds import RoundId
+from bot.store import Store
+from bot.stored import Accepted, Ending, Quotas
+from teams.model import PanelSpec, Perspective, Source
+
+DAY = 86_400.0
+NOON = 20_000 * DAY + DAY / 2
+"""Noon of some day, in UTC."""
+
+FREE = Quotas()
+NOTHING = RunReceipt()
+SEATS = tuple(Perspective(key, key.title(), f"Be {key}.") for key in "abc")
+SPEC = PanelSpec("test", "Test panel", "for tests", SEATS, quorum=1)
+BRIEF = Brief("panel", "Open on Sundays?", SPEC, (Source("notes.md", "The rent is low."),), "a bakery", "bread")
+PLACE = Place("memory", "tests", "general")
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def asked(key: str, author: str = "ann", place: Place = PLACE, files: tuple[Attachment, ...] = ()) -> Invocation:
+    """Somebody asks for a panel."""
+    return Invocation(place, author, "/panel Open on Sundays?", key, "command", files)
+
+
+@asynccontextmanager
+async def store_at(path: Path, clock: Clock | None = None, engine=None, *, lock_seconds: float = 2.0):
+    """A store on the file at `path`, its schema up to date; closed when the block ends."""
+    if engine is None:
+        engine = sqlite_engine(path, lock_seconds=lock_seconds)
+        migrate(engine)
+    store = Store(engine, clock or Clock())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def accepted(store: Store, *keys: str, **who) -> None:
+    """Accept a run for each key, one after the other."""
+    for key in keys:
+        assert isinstance(await store.accept(asked(key, **who), BRIEF, FREE), Accepted)
+
+
+async def over(store: Store, key: str, receipt: RunReceipt = NOTHING, *, round_: int = 1) -> None:
+    """Begin and end a round of a run that was accepted."""
+    assert await store.begin(RoundId(key, round_)) is not None
+    await store.end(RoundId(key, round_), Ending("finished", {"expert:a": '{"failure": {}}'}, [], receipt))

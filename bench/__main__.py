@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import fanout, panel, startup
+from bench import durability, fanout, panel, runs, startup
 from bench.machine import describe
 from bench.rows import Options, Row, nested, table
 
@@ -16,6 +16,8 @@ CASES: dict[str, Callable[[Options], Awaitable[list[Row]]]] = {
     panel.CASE: panel.run,
     fanout.CASE: fanout.run,
     startup.CASE: startup.run,
+    durability.CASE: durability.run,
+    runs.CASE: runs.run,
 }
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -25,8 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0 when all cases ran, whatever their figures."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the project on this machine.")
     parser.add_argument("cases", nargs="*", type=_case, metavar="case", help=f"of {', '.join(CASES)}; or all")
-    parser.add_argument("--sizes", type=_sizes, default=Options().sizes, help="panels in flight, as in 1,10,100")
-    parser.add_argument("--repeats", type=int, default=Options().repeats, help="fresh processes per row of fanout")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=Options().sizes, help="panels or runs in flight, as in 1,10,100"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=Options().repeats, help="fresh processes per row of fanout and durability"
+    )
     args = parser.parse_args(argv)
     asyncio.run(_run(args.cases or list(CASES), Options(args.sizes, args.repeats)))
     return 0

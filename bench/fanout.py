@@ -12,6 +12,9 @@ CASE = "fanout"
 LIMIT = 2000
 """The default of FLASH_MAX_PARALLEL_REQUESTS."""
 
+SIZES = (1, 10, 100)
+"""Panels in flight, where `--sizes` says nothing."""
+
 STOCK_LIMIT = 100
 """What DSPy's native client has in flight at most (lm15 DEFAULT_MAX_CONNECTIONS)."""
 
@@ -31,7 +34,7 @@ async def run(options: Options) -> list[Row]:
     async with model_server(options.delay) as base:
         # The mock model keeps the bodies of this panel: the bare client posts them.
         await measured(Load("panelist", base, rounds=1, warmups=0))
-        planned = loads(base, options.sizes)
+        planned = loads(base, options.sizes or SIZES)
         found: list[list[dict[str, Any]]] = [[] for _ in planned]
         for _ in range(options.repeats):
             for (_name, load), repeats in zip(planned, found, strict=True):

@@ -31,6 +31,11 @@ class Load:
     limit: int = 2000
     held: int = 0
 
+    @property
+    def label(self) -> str:
+        """For an error message."""
+        return f"{self.contender} at {self.size}"
+
 
 async def measure(load: Load) -> dict[str, Any]:
     """Figures of the load; `panel_ms` has every panel, `failed` counts experts that did not answer."""
@@ -41,12 +46,12 @@ async def measure(load: Load) -> dict[str, Any]:
         await _asked(ask, 1, load.warmups)
         await _asked(ask, load.size, 1)
         gc.collect()
-        before = _memory("VmRSS")
+        before = memory_mb("VmRSS")
         await _reset(control, 0)
-        cpu, began = _cpu(), time.perf_counter()
+        cpu, began = cpu_seconds(), time.perf_counter()
         times, failed = await _asked(ask, load.size, load.rounds)
-        wall, cpu = time.perf_counter() - began, _cpu() - cpu
-        peak, memory = await _peak(control), _memory("VmHWM")
+        wall, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+        peak, memory = await _peak(control), memory_mb("VmHWM")
         calls = load.size * load.rounds * EXPERTS
         figures = {
             "cpu_ms_per_call": cpu * 1000 / calls,
@@ -93,13 +98,13 @@ async def _peak(control: aiohttp.ClientSession) -> int:
         return int((await reply.json())["peak"])
 
 
-def _cpu() -> float:
+def cpu_seconds() -> float:
     """Seconds of processor time, user and system, of this process with all its threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-def _memory(name: str) -> float:
+def memory_mb(name: str) -> float:
     """`VmRSS` or `VmHWM` of this process in MB. Linux gives a child its parent's `ru_maxrss`, so /proc goes first."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

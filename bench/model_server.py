@@ -73,9 +73,10 @@ class MockModel:
         return web.json_response({"calls": self.calls, "in_flight": self.in_flight, "peak": self.peak})
 
     async def reset(self, request: web.Request) -> web.Response:
-        """POST /reset?hold=N: count from nothing, and answer nobody until N calls are in flight."""
+        """POST /reset?hold=N&delay=S: count from nothing, answer after S, and nobody until N calls are in flight."""
         self.calls = self.peak = 0
         self.hold = int(request.query.get("hold", "0"))
+        self.delay = float(request.query.get("delay", self.delay))
         self.released = asyncio.Event()
         return web.Response()
 

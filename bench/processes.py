@@ -11,9 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.load import Load
+from bench.runs_load import RunsLoad
 
 LOAD_SECONDS = 180.0
-"""How long one load may take."""
+"""How long one load may take, unless it says otherwise."""
 
 START_SECONDS = 60.0
 """How long the mock model may take to start."""
@@ -37,19 +38,19 @@ async def model_server(delay: float) -> AsyncIterator[str]:
         await _ended(process, 10.0)
 
 
-async def measured(load: Load) -> dict[str, Any]:
-    """What `load` measures in a fresh process. Raises `RuntimeError` when it fails or takes too long."""
-    command = (sys.executable, "-m", "bench.load", json.dumps(asdict(load)))
+async def measured(load: Load | RunsLoad, module: str = "bench.load", seconds: float = LOAD_SECONDS) -> dict[str, Any]:
+    """What `module` measures of `load` in a fresh process. Raises `RuntimeError` when it fails or takes longer."""
+    command = (sys.executable, "-m", module, json.dumps(asdict(load)))
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=_environment())
     try:
-        async with asyncio.timeout(LOAD_SECONDS):
+        async with asyncio.timeout(seconds):
             out, _ = await process.communicate()
     except TimeoutError as error:
-        raise RuntimeError(f"{load.contender} at {load.size} took over {LOAD_SECONDS:g} s") from error
+        raise RuntimeError(f"{load.label} took over {seconds:g} s") from error
     finally:
         await _ended(process, 0.0)
     if process.returncode:
-        raise RuntimeError(f"{load.contender} at {load.size} ended with exit code {process.returncode}")
+        raise RuntimeError(f"{load.label} ended with exit code {process.returncode}")
     found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
 

@@ -11,9 +11,10 @@ Figure = float | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a whole bench is run with. `delay` is the mock model's in seconds; `repeats` are fresh processes per row."""
+    """What a whole bench is run with. `delay` is the mock model's in seconds; `repeats` are fresh processes per row;
+    without `sizes` every case has its own."""
 
-    sizes: tuple[int, ...] = (1, 10, 100)
+    sizes: tuple[int, ...] = ()
     repeats: int = 3
     delay: float = 0.2
 

@@ -174,6 +174,7 @@ class Conductor:
         """The round, whatever goes wrong in it: a bug of ours ends this run alone, and is told once."""
         try:
             if self._pausing:
+                await self._store.paused(live.id)
                 raise PutOff
             await self._in_thread(live)
         except Exception as error:

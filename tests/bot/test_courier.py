@@ -37,7 +37,8 @@ from bot.stored import Posted
 PLACE = Place("memory", "tests", "general")
 ASKED = Invocation(PLACE, "ann", "/panel Open?", "run", "command")
 ROOT = Doc("Open?")
-HASTY = Patience(post=0.4, first=0.01, longest=0.02)
+PATIENT = Patience(post=8.0, first=0.01, longest=0.02)
+HASTY = replace(PATIENT, post=0.4)
 NOT_SENT, NO_ANSWER = NotDispatched("no connection"), Unknown("no answer")
 MISSING = PermissionMissing("the bot may not write here", "invite it")
 
@@ -124,7 +125,7 @@ class Front(MemoryFrontEnd):
 class House:
     """A courier over one front end and an outbox, with the thread of one run."""
 
-    def __init__(self, front: Front, rows: Rows, patience: Patience = HASTY, **options) -> None:
+    def __init__(self, front: Front, rows: Rows, patience: Patience = PATIENT, **options) -> None:
         self.front, self.rows = front, rows
         self.courier = Courier({front.name: front}, rows, patience=patience, **options)
 
@@ -179,6 +180,12 @@ def front():
 @pytest.fixture
 def house(front, rows):
     return House(front, rows)
+
+
+@pytest.fixture
+def hasty(front, rows):
+    """A house whose patience ends soon."""
+    return House(front, rows, HASTY)
 
 
 # Posts
@@ -310,17 +317,17 @@ async def test_looking_for_a_post_is_tried_until_it_can_be_told_whether_it_stand
 
 
 @pytest.mark.parametrize("error", [NOT_SENT, NO_ANSWER, Rejected("no history for bots")])
-async def test_where_it_cannot_be_told_whether_a_post_stands_it_is_never_sent_blindly(house, front, rows, error):
+async def test_where_it_cannot_be_told_whether_a_post_stands_it_is_never_sent_blindly(hasty, front, rows, error):
     rows.left_sending("run/a")
     front.never_finds = error
-    await house.deliver("run/a")
+    await hasty.deliver("run/a")
     assert front.posted("run/a") == 0
     assert rows.state("run/a") == "failed"
 
 
-async def test_a_send_without_an_answer_is_not_repeated_while_it_cannot_be_looked_for(house, front, rows):
+async def test_a_send_without_an_answer_is_not_repeated_while_it_cannot_be_looked_for(hasty, front, rows):
     front.always["run/a"], front.never_finds = NO_ANSWER, NOT_SENT
-    await house.deliver("run/a")
+    await hasty.deliver("run/a")
     assert front.posted("run/a") == 1
     assert rows.state("run/a") == "failed"
 
@@ -351,11 +358,11 @@ async def test_what_never_left_is_sent_again(house, front, rows):
     assert rows.told == [("run/a", "sending"), ("run/a", "sent"), ("run/b", "sending"), ("run/b", "sent")]
 
 
-async def test_patience_ends_and_a_notice_says_so_in_place_of_the_post(house, front, rows):
+async def test_patience_ends_and_a_notice_says_so_in_place_of_the_post(hasty, front, rows):
     front.always["run/a"] = NOT_SENT
     loop = asyncio.get_running_loop()
     began = loop.time()
-    delivery = await house.deliver("run/a", "run/b")
+    delivery = await hasty.deliver("run/a", "run/b")
     assert loop.time() - began < HASTY.post + 1.0
     assert front.posted("run/a") > 3
     assert (rows.state("run/a"), rows.why["run/a"]) == ("failed", "NotDispatched")
@@ -537,9 +544,9 @@ async def test_the_last_board_is_tried_until_it_is_shown(house, front, error):
     assert front.shown_board(delivery.thread) == last
 
 
-async def test_patience_ends_for_the_last_board_too(house, front):
+async def test_patience_ends_for_the_last_board_too(hasty, front):
     front.script(*[Fault(NOT_SENT, operation="board")] * 1_000)
-    async with house.delivery() as delivery:
+    async with hasty.delivery() as delivery:
         delivery.show(board("last", finished=True))
         await delivery.settled()
     assert 3 < len(front.boards()) < 1_000
@@ -649,10 +656,10 @@ async def test_fault_17_a_root_without_an_answer_is_looked_for_before_it_is_show
     assert rows.threads == {"run": thread}
 
 
-async def test_a_root_that_cannot_be_looked_for_is_never_shown_blindly(house, front, rows):
+async def test_a_root_that_cannot_be_looked_for_is_never_shown_blindly(hasty, front, rows):
     rows.left_sending("run/root")
     front.script(*[Fault(NO_ANSWER, operation="find")] * 1_000)
-    assert await house.open() == NO_ANSWER
+    assert await hasty.open() == NO_ANSWER
     assert front.calls == []
     assert rows.state("run/root") == "failed"
 
@@ -673,8 +680,8 @@ async def test_a_root_that_may_not_be_shown_is_tried_once(house, front, rows, er
     assert (rows.state("run/root"), rows.threads) == ("failed", {})
 
 
-async def test_patience_ends_for_a_root_too(house, front, rows):
+async def test_patience_ends_for_a_root_too(hasty, front, rows):
     front.script(*[Fault(NOT_SENT, operation="open_thread")] * 1_000)
-    assert await house.open() == NOT_SENT
+    assert await hasty.open() == NOT_SENT
     assert 3 < len(front.calls) < 1_000
     assert rows.why == {"run/root": "NotDispatched"}

@@ -8,7 +8,7 @@ import pytest
 from adapters.port import Pace
 from bot.pace import ANSWER, BOARD, URGENT, Lane
 
-WINDOW = 0.15
+WINDOW = 0.12
 LATE = 0.04
 """Seconds that a busy machine may take to note the time."""
 
@@ -59,7 +59,7 @@ async def test_no_window_has_more_sends_than_the_pace_allows(most, reserved, see
         await asyncio.sleep(draw.choice([0.0, 0.0, draw.random() * WINDOW]))
         await sends.send(name, draw.choice([URGENT, URGENT, ANSWER, BOARD] if reserved < most else [URGENT]))
 
-    count = min(4 * most, 7)
+    count = min(4 * most, 6)
     await all_of(come(str(n)) for n in range(count))
 
     times = sends.times

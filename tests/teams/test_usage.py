@@ -223,8 +223,13 @@ async def test_a_redirect_is_an_answer_that_cost_nothing(lm, server):
 async def test_calls_that_wait_for_a_slot_and_never_leave_are_not_counted(server):
     server.faults["synthesis"] = hang
     lm = make_lm(ModelChoice(MODEL, None, server.base, max_parallel_requests=1))
-    used = await asyncio.gather(*(metered(lm, CallLimits(seconds=0.3)) for _ in range(3)))
-    assert sorted(usage.calls for usage in used) == [0, 0, 1]
+    first = asyncio.create_task(metered(lm, CallLimits(seconds=10.0)))
+    async with asyncio.timeout(5):
+        while not server.in_flight:
+            await asyncio.sleep(0.01)
+    assert await asyncio.gather(*(metered(lm, CallLimits(seconds=0.2)) for _ in range(3))) == [Usage()] * 3
+    first.cancel()
+    await asyncio.wait([first])
     await close_pools(lm)
 
 

@@ -134,11 +134,8 @@ class Conductor:
         if stored.status == "running" and restarted and not stored.paused:
             stored = await self._store.taken_up(stored, len(before), blamed=stored.id == self._blamed)
         self._begun_here.add(stored.round_id)
-        purse = self._purse(stored)
+        purse = self._ledger.purse(stored.round_id, stored.brief, begun=bool(before))
         return LiveRun(stored, RunSteps(record, purse, _kept(stored.steps), before), purse, _boards(stored), restarted)
-
-    def _purse(self, stored: StoredRun) -> Purse:
-        return self._ledger.purse(stored.round_id, stored.brief)
 
     def _forget(self, round_id: RoundId) -> None:
         self._begun_here.discard(round_id)

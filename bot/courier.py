@@ -36,6 +36,12 @@ T = TypeVar("T")
 UNKNOWN_TRIES = 8
 """How often a send is tried whose end stays unknown, for about two minutes: each might be one too many."""
 
+MOST_LANES = 10_000
+"""Places remembered; those that nothing holds back are forgotten first."""
+
+LONGEST_WAIT = 3_600.0
+"""Seconds that a place may ask to wait before a post is given up."""
+
 _UNSHOWN = "/unshown"
 _BREAKS = Unknown("the front end broke; the log says more")
 _BROKEN = Receipt("unknown", error=_BREAKS)
@@ -98,8 +104,8 @@ class Courier:
     def lane(self, place: Place) -> Lane:
         """The one way to a place."""
         if place not in self._lanes:
-            if len(self._lanes) > 10_000:
-                self._lanes.clear()
+            if len(self._lanes) >= MOST_LANES:
+                self._lanes = {other: lane for other, lane in self._lanes.items() if lane.in_use}
             self._lanes[place] = Lane(self.fronts[place.surface].capabilities(place).pace)
         return self._lanes[place]
 
@@ -306,6 +312,9 @@ class _Tries:
             case RateLimited(retry_after):
                 lane.block(retry_after)
                 wait = retry_after
+                if wait <= LONGEST_WAIT:
+                    # The place said when: that is worth waiting for, however long other errors are tried.
+                    self._until = max(self._until, asyncio.get_running_loop().time() + wait + self._patience.first)
             case NotDispatched() | Unknown():
                 self._unknown += isinstance(error, Unknown)
                 if self._unknown >= UNKNOWN_TRIES:

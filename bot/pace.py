@@ -35,6 +35,13 @@ class Lane:
         self._numbers = itertools.count()
 
     @property
+    def in_use(self) -> bool:
+        """Whether somebody waits, or has to, or was sent so lately that it counts."""
+        now = _now()
+        recent = self._pace is not None and any(at > now - self._pace.seconds for at in self._sent)
+        return bool(self._waiting) or self._blocked_until > now or recent
+
+    @property
     def paced(self) -> bool:
         """Whether anybody may have to wait for the place."""
         return self._pace is not None

@@ -101,9 +101,10 @@ class Ledger:
         # Steps of rounds under way that were spent: a round that is put off and taken up again here spends none twice.
         self._counted: dict[RoundId, set[str]] = {}
 
-    def purse(self, round_id: RoundId, brief: Brief) -> "Purse":
-        """The purse of one round of a run; close it when the round ends here, and `forget` it when it is over."""
-        return Purse(self, brief, self._counted.setdefault(round_id, set()))
+    def purse(self, round_id: RoundId, brief: Brief, *, begun: bool = False) -> "Purse":
+        """The purse of one round of a run; close it when the round ends here, and `forget` it when it is over. For one
+        that was `begun` before something is paid already, so its synthesis is not refused."""
+        return Purse(self, brief, self._counted.setdefault(round_id, set()), begun=begun)
 
     def forget(self, round_id: RoundId) -> None:
         """The round is over: none of its steps comes again."""
@@ -138,7 +139,7 @@ class Ledger:
 class Purse:
     """What one round of a run may spend, and what it did."""
 
-    def __init__(self, ledger: Ledger, brief: Brief, counted: set[str]) -> None:
+    def __init__(self, ledger: Ledger, brief: Brief, counted: set[str], *, begun: bool) -> None:
         self._ledger, self._brief, self._counted = ledger, brief, counted
         self.receipt = RunReceipt()
         self._guesses: dict[str, float] = {}
@@ -147,7 +148,7 @@ class Purse:
         # each would hold the money for a synthesis, and none would have any for an expert.
         first = ledger.tariff.guess("expert", brief)
         synthesis, experts = ledger.tariff.guess("synthesis", brief), first * (brief.panel.needed if brief.panel else 1)
-        self._no_run = None if ledger.fits(synthesis + experts) else self._day_used_up()
+        self._no_run = None if begun or ledger.fits(synthesis + experts) else self._day_used_up()
         self._pot = 0.0 if self._no_run else experts
         if self._no_run is None:
             self._set_aside(synthesis + experts)
@@ -177,8 +178,9 @@ class Purse:
     def _day_used_up(self) -> str:
         return f"not asked: today's budget, ${self._ledger.budgets.day:.2f}, is used up until 00:00 UTC"
 
-    def settle(self, step: str, usage: Usage) -> None:
-        """Count what the call of a step consumed, also one that was recorded before this process began."""
+    def settle(self, step: str, usage: Usage, *, last: bool = True) -> None:
+        """Count what the call of a step consumed, also one that was recorded before this process began. Not the `last`
+        of the step: it was cut off, and may be made again."""
         tariff = self._ledger.tariff
         guess = self._guesses.pop(step, None)
         if guess is not None and not step.startswith("synthesis"):
@@ -187,8 +189,9 @@ class Purse:
         per_call = guess if guess is not None else tariff.guess(step, self._brief)
         self.receipt = self.receipt.plus(usage, tariff.prices.get(usage.model), per_call)
         if step not in self._counted:
-            self._counted.add(step)
             self._ledger.spend(self.receipt.charged - before)
+        if last:
+            self._counted.add(step)
 
     def close(self) -> None:
         """Release what is set aside."""

@@ -83,6 +83,6 @@ class RunSteps:
                 return await fn(*args)
             except asyncio.CancelledError:
                 # It was on its way, and may be charged for; nobody will ever tell.
-                self._purse.settle(key, Usage(calls=1, unmetered=1))
+                self._purse.settle(key, Usage(calls=1, unmetered=1), last=False)
                 raise
         return {"failure": dump(CallFailure(FailureKind.REFUSED, refusal, 0, 0.0))}

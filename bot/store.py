@@ -46,6 +46,7 @@ class Store:
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], float] = time.time) -> None:
         self._engine, self._clock = engine, clock
+        self._closed = False
         self._work: queue.SimpleQueue[_Work[Any]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
         self._thread.start()
@@ -289,6 +290,9 @@ class Store:
 
     async def _do(self, work: Callable[[sa.Connection], T], patience: float = PATIENCE, *, last: bool = False) -> T:
         """Run `work` in a transaction; again for up to `patience` seconds while the database refuses."""
+        if self._closed:
+            raise StoreFailed("the run database was closed; nothing was done")
+        self._closed = last
         loop = asyncio.get_running_loop()
         until, wait = loop.time() + patience, 0.1
         while True:

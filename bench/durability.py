@@ -20,8 +20,8 @@ ROUNDS = {"durable": 5, "memory": 10}
 
 async def run(options: Options) -> list[Row]:
     """Medians over repeats in fresh processes that take turns. The models are in the process and answer after
-    `options.delay`. The columns by thread say where it is spent: the event loop, the store, and others, which are
-    DBOS' executor."""
+    `options.delay`. Three columns say where it is spent: in the event loop, in the store, and in others, which is DBOS.
+    """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in ROUNDS}
     for _ in range(options.repeats):
         for name, rounds in ROUNDS.items():

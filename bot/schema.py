@@ -50,6 +50,7 @@ runs = sa.Table(
     sa.Index("runs_by_place", "surface", "tenant", "channel", "created_at"),
     sa.Index("runs_by_author", "surface", "tenant", "author", "created_at"),
     sa.Index("runs_by_time", "created_at"),
+    sa.Index("runs_by_turn", "turn"),
 )
 
 charges = sa.Table(

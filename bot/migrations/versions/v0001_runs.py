@@ -41,6 +41,7 @@ def upgrade() -> None:
     op.create_index("runs_by_place", "runs", ["surface", "tenant", "channel", "created_at"])
     op.create_index("runs_by_author", "runs", ["surface", "tenant", "author", "created_at"])
     op.create_index("runs_by_time", "runs", ["created_at"])
+    op.create_index("runs_by_turn", "runs", ["turn"])
     op.create_table(
         "charges",
         sa.Column("run", sa.Text, primary_key=True),

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import sys
 import threading
 import time
@@ -28,6 +29,9 @@ TICK = 0.01
 class RunsLoad:
     """`size` runs, `rounds` times over, after `warmups` runs unmeasured: `per_second` of them begun, or with 0 all at
     once. `delay` is the model's in seconds; without `base` the model is in this process.
+
+    `one_core` keeps the process on a single core. Threads that hand Python's lock from core to core cost more, and how
+    much more differs from hour to hour on a virtual machine.
     """
 
     contender: str
@@ -37,6 +41,7 @@ class RunsLoad:
     per_second: float = 0.0
     rounds: int = 1
     warmups: int = 10
+    one_core: bool = False
 
     @property
     def ideal(self) -> float:
@@ -158,6 +163,8 @@ def _by_thread() -> dict[str, float]:
 async def _measure_alone(load: RunsLoad) -> dict[str, Any]:
     from bot.log import configure_logs
 
+    if load.one_core:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     configure_logs("warning")
     return await measure(load)
 

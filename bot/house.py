@@ -99,8 +99,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
 @contextmanager
 def _collected_seldom() -> Iterator[None]:
     """Have the garbage collector look seldom, and never at what was there before: with hundreds of runs in flight it
-    otherwise walks over all of them again and again. Measured at 20 runs a second: a third of a run's delay gone, and
-    two thirds of the event loop's longest stops. Reference counts free nearly everything all the same."""
+    otherwise walks over all of them again and again. Reference counts free nearly everything all the same."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -7,25 +7,31 @@ from typing import Literal
 
 from adapters.plain import board_source, doc_source
 from adapters.port import (
+    AskForm,
     Attachment,
     Board,
     Capabilities,
     Doc,
     Gone,
+    Health,
+    Inbound,
     Invocation,
     MessageRef,
     NotDispatched,
     OutFile,
     Place,
     Receipt,
+    Rejected,
     SendError,
     Sink,
     ThreadRef,
+    Unfetched,
     Unknown,
+    Unreadable,
 )
 from adapters.split import split
 
-Operation = Literal["open_thread", "post", "board", "notify", "find"]
+Operation = Literal["open_thread", "post", "board", "notify", "find", "ask", "fetch", "remove"]
 PLACE = Place(surface="memory", tenant="tests", channel="general")
 
 
@@ -43,9 +49,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What the next `operation` runs into. The first `parts` native messages are shown all the same; None shows all."""
+    """What the next `operation` runs into. The first `parts` native messages are shown all the same; None shows all.
+    `Unreadable` is for `find` alone."""
 
-    error: SendError
+    error: SendError | Unreadable
     parts: int | None = 0
     operation: Operation = "post"
 
@@ -72,12 +79,18 @@ class _Thread:
 
 
 class MemoryFrontEnd:
-    """Shows everything in lists. `script` makes it fail as a platform would."""
+    """Shows everything in lists. `script` makes it fail as a platform would.
+
+    `asked` are the invocations it handed on, `forms` those that were shown, with who they were shown to; `contents` are
+    the files that can be fetched, by their `ref`.
+    """
 
     name = "memory"
 
     def __init__(self, *, capabilities: Capabilities = Capabilities(), place: Place = PLACE) -> None:
         self.asked: list[Invocation] = []
+        self.forms: list[tuple[Invocation, AskForm]] = []
+        self.contents: dict[str, bytes] = {}
         self.calls: list[Call] = []
         self._capabilities = capabilities
         self._place = place
@@ -90,7 +103,7 @@ class MemoryFrontEnd:
 
     # What a test does
 
-    async def ask(
+    async def say(
         self,
         text: str,
         *,
@@ -102,12 +115,17 @@ class MemoryFrontEnd:
         """Give an invocation to the sink, once `serve` has one. The same `key` is the same gesture delivered again."""
         number = len(self.asked) + 1
         invocation = Invocation(place or self._place, author, text, key or f"ask-{number}", "command", attachments)
+        await self.hand(invocation)
+        return invocation
+
+    async def hand(self, inbound: Inbound) -> None:
+        """Give the sink whatever can come in, once `serve` has one."""
         await self._serving.wait()
         if self._sink is None:
             raise RuntimeError("the front end is closed: nobody takes this in")
-        self.asked.append(invocation)
-        await self._sink(invocation)
-        return invocation
+        if isinstance(inbound, Invocation):
+            self.asked.append(inbound)
+        await self._sink(inbound)
 
     def script(self, *faults: Fault) -> None:
         """Make the next sends fail; each fault is used once, by the next send of its operation."""
@@ -160,7 +178,7 @@ class MemoryFrontEnd:
         """Show the document; a key shown in part is completed, a key shown whole is not shown again."""
         return self._send(Call("post", key, thread, doc))
 
-    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | None:
+    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | Unreadable | None:
         """The post, if it stands whole."""
         fault = self._next_fault("find")
         if fault is not None:
@@ -169,7 +187,7 @@ class MemoryFrontEnd:
         post = posts.get(key)
         return MessageRef(thread, _ids(key, len(post.texts))) if post and post.whole else None
 
-    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | None:
+    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | Unreadable | None:
         """The thread whose root has this key."""
         fault = self._next_fault("find")
         if fault is not None:
@@ -184,8 +202,48 @@ class MemoryFrontEnd:
         """Tell the author, whatever became of the threads."""
         return self._send(Call("notify", invocation.author, doc=doc))
 
+    async def ask(self, invocation: Invocation, form: AskForm) -> Receipt:
+        """Keep the form, where the constructor was told that forms can be shown."""
+        fault = self._next_fault("ask")
+        if fault is not None:
+            return _failed(fault.error)
+        if self._closed.is_set():
+            return _failed(_CLOSED)
+        if not self._capabilities.forms:
+            return _failed(Rejected("there are no forms here"))
+        self.forms.append((invocation, form))
+        return Receipt("sent", parts=1)
+
+    async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
+        """What `contents` has under the attachment's `ref`."""
+        fault = self._next_fault("fetch")
+        if fault is not None:
+            return _sendable(fault.error)
+        found = self.contents.get(attachment.ref)
+        return Unfetched("the file is not there any more; send it again") if found is None else found
+
+    async def remove(self, ref: MessageRef) -> SendError | None:
+        """Take a post, a root or the board away for good."""
+        fault = self._next_fault("remove")
+        if fault is not None:
+            return _sendable(fault.error)
+        if self._closed.is_set():
+            return _CLOSED
+        if (thread := self._threads.get(ref.thread)) is not None:
+            root = next(iter(thread.posts), None)
+            gone = {key for key, post in thread.posts.items() if set(_ids(key, len(post.texts))) & set(ref.ids)}
+            gone |= {root} if root is not None and ref.thread.thread in ref.ids else set()
+            thread.posts = {key: post for key, post in thread.posts.items() if key not in gone}
+            thread.board = None if "board" in ref.ids else thread.board
+        return None
+
+    def health(self) -> Health:
+        """Ready while it is served."""
+        ready = self._serving.is_set() and not self._closed.is_set()
+        return Health(ready, "" if ready else "it is not served")
+
     async def serve(self, sink: Sink) -> None:
-        """Hand what `ask` brings to `sink`, until closed."""
+        """Give what `say` and `hand` bring to `sink`, until closed."""
         self._sink = sink
         self._serving.set()
         await self._closed.wait()
@@ -203,7 +261,7 @@ class MemoryFrontEnd:
 
     def _receipt(self, call: Call) -> Receipt:
         if self._closed.is_set():
-            return Receipt("failed", error=NotDispatched("the front end is closed"))
+            return _failed(_CLOSED)
         if call.thread in self._threads and self._threads[call.thread].gone:
             return Receipt("failed", error=Gone("the thread was deleted"))
         if call.thread not in self._threads and call.operation in ("post", "board"):
@@ -215,7 +273,7 @@ class MemoryFrontEnd:
             return Receipt("sent", ref, len(parts))
         if isinstance(fault.error, Unknown):
             return Receipt("unknown", error=fault.error)
-        return Receipt("partial" if parts else "failed", ref, len(parts), fault.error)
+        return Receipt("partial" if parts else "failed", ref, len(parts), _sendable(fault.error))
 
     def _next_fault(self, operation: Operation) -> Fault | None:
         fault = next((fault for fault in self._faults if fault.operation == operation), None)
@@ -250,6 +308,17 @@ class MemoryFrontEnd:
         if most != 0 and int(call.key) > thread.revision:
             thread.board, thread.revision = call.board, int(call.key)
         return ("board",)
+
+
+_CLOSED = NotDispatched("the front end is closed")
+
+
+def _failed(error: SendError | Unreadable) -> Receipt:
+    return Receipt("failed", error=_sendable(error))
+
+
+def _sendable(error: SendError | Unreadable) -> SendError:
+    return Unknown(error.reason) if isinstance(error, Unreadable) else error
 
 
 def _ids(key: str, parts: int) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-Origin = Literal["command", "mention", "message", "shortcut", "terminal"]
+Origin = Literal["command", "mention", "message", "shortcut", "form", "control", "terminal"]
 Tone = Literal["info", "success", "warning", "error"]
 RowState = Literal["queued", "running", "done", "late", "failed", "stopped"]
-Control = Literal["stop", "retry"]
+Control = Literal["stop", "retry", "rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,32 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with an invocation. `text` is its content; `problem` says why there is none."""
+    """A file that came with an invocation. `text` is its content; `problem` says why there is none. Where both are
+    empty, `ref` is what the front end fetches it by, once the invocation is safe."""
 
     name: str
     text: str = field(default="", repr=False)
     problem: str = ""
+    ref: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadRef:
-    """One thread: where the posts of one run go. Immutable, so that no answer can land in another thread."""
+    """One thread: where the posts of one run go. Immutable, so that no answer can land in another thread. `root` is the
+    run's first message, where that is not what the thread hangs from."""
 
     place: Place
     thread: str
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """What a form was filled in with beside the topic. `remember` keeps profile and pillars for the place."""
+
+    profile: str = ""
+    pillars: str = ""
+    remember: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +59,8 @@ class Invocation:
 
     `text` is the command line in the one grammar of every front end. `key` is the same for every delivery of one
     gesture and different for every other one: it becomes the id of the run. `run` is the run that the gesture is about,
-    where a control or a thread carries it; without it, the latest run here is meant. `thread` is where a platform that
-    wants a first message at once has shown the root already; the run then opens none.
+    where a control carries it; else it is the latest of the thread `within` which it was asked, or of the place.
+    `thread` is where a platform that wants a first message at once has shown the root already; the run then opens none.
     """
 
     place: Place
@@ -58,6 +71,40 @@ class Invocation:
     attachments: tuple[Attachment, ...] = ()
     run: str = ""
     thread: ThreadRef | None = None
+    within: str = ""
+    options: AskOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A gesture was taken back: the message with it was deleted by its author. `key` is that of its invocation."""
+
+    place: Place
+    author: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """The bot was removed from a workspace: nothing can be posted there, and what is kept of it has to go."""
+
+    surface: str
+    tenant: str
+
+
+Inbound = Invocation | Withdrawn | Departed
+
+
+@dataclass(frozen=True, slots=True)
+class AskForm:
+    """What a form for a question shows: the topic so far, the panels there are (name and title), and what is set."""
+
+    topic: str
+    panels: tuple[tuple[str, str], ...]
+    panel: str
+    profile: str = ""
+    pillars: str = ""
+    documents: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +150,30 @@ class OutFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What a post is about, for its controls: a run, and the part of it."""
+
+    run: str
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Doc:
-    """One post, platform-neutral. Title, cells and blocks are all Markdown and all hostile."""
+    """One post, platform-neutral. Title, cells and blocks are all Markdown and all hostile.
+
+    `mention` is the id of the one person who is alerted; nothing else in any post alerts anybody. A `folded` document
+    may show its title alone until it is opened. `controls` are what can be done about its `subject`, where the platform
+    has buttons.
+    """
 
     title: str
     blocks: tuple[Block, ...] = ()
     tone: Tone = "info"
     files: tuple[OutFile, ...] = ()
+    mention: str = ""
+    folded: bool = False
+    subject: Subject | None = None
+    controls: tuple[Control, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +191,8 @@ class BoardRow:
 class Board:
     """The whole state of a run at one moment. The newest replaces all before it.
 
-    `controls` are what can be done to `run` now, where the platform has buttons.
+    `controls` are what can be done to `run` now, where the platform has buttons. `root` is the thread's first post, for
+    platforms that show it and the board as one message.
     """
 
     title: str
@@ -136,6 +201,7 @@ class Board:
     finished: bool = False
     run: str = ""
     controls: tuple[Control, ...] = ()
+    root: Doc | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +216,20 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a place can do. Limits are in characters as the platform counts them; None is no limit."""
+    """What a place can do. Limits are in characters as the platform counts them; None is no limit.
+
+    `board_pace` is how many boards a whole tenant takes, where the platform counts them by themselves; without it they
+    count as posts. `forms`: it can show an `AskForm`.
+    """
 
     text_limit: int | None = None
     folds: bool = False
     tables: bool = False
     edits: bool = True
     files: bool = True
+    forms: bool = False
     pace: Pace | None = None
+    board_pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +282,28 @@ class TooLarge:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The platform does not let the bot look whether a post stands. `reason` is for the log."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfetched:
+    """A file could not be had. `why` is a sentence for the asker, with what to do."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a front end can be asked and can answer now; if not, why."""
+
+    ready: bool
+    detail: str = ""
+
+
 SendError = RateLimited | NotDispatched | Unknown | Rejected | PermissionMissing | Gone | TooLarge
 
 
@@ -227,7 +321,11 @@ class NotSafe(Exception):
     """An invocation could not be made safe. Its asker was told; where the platform can, it is to be delivered again."""
 
 
-Sink = Callable[[Invocation], Awaitable[None]]
+class FrontEndFailed(Exception):
+    """A front end cannot go on. The message is one sentence for the admin; nothing that was acknowledged is lost."""
+
+
+Sink = Callable[[Inbound], Awaitable[None]]
 """Where an adapter puts what people ask. It returns as soon as the invocation is safe, not when the run is over; only
 then is it acknowledged. Raises `NotSafe`."""
 
@@ -248,10 +346,10 @@ class FrontEnd(Protocol):
     async def post(self, thread: ThreadRef, doc: Doc, *, key: str) -> Receipt:
         """Show `doc` in the thread. A key that was shown before is not shown again."""
 
-    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | None:
+    async def find(self, thread: ThreadRef, key: str) -> MessageRef | SendError | Unreadable | None:
         """Where the post with this key stands whole; None where it does not; an error where that cannot be told."""
 
-    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | None:
+    async def find_thread(self, invocation: Invocation, key: str) -> ThreadRef | SendError | Unreadable | None:
         """The thread whose root has this key, the same way. For a root whose sending had no known end."""
 
     async def board(self, thread: ThreadRef, board: Board, *, revision: int) -> Receipt:
@@ -260,8 +358,20 @@ class FrontEnd(Protocol):
     async def notify(self, invocation: Invocation, doc: Doc) -> Receipt:
         """Tell the asker alone, where the platform can; for errors and help. Needs no thread."""
 
+    async def ask(self, invocation: Invocation, form: AskForm) -> Receipt:
+        """Show the asker a form, which comes back as an invocation. Only where `Capabilities.forms` is set."""
+
+    async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
+        """The content of an attachment that came with a `ref`."""
+
+    async def remove(self, ref: MessageRef) -> SendError | None:
+        """Take a post away. None also where it is gone already."""
+
+    def health(self) -> Health:
+        """Whether it is connected."""
+
     async def serve(self, sink: Sink) -> None:
-        """Take in invocations until closed or out of input."""
+        """Take in what people ask until closed or out of input. Raises `FrontEndFailed`."""
 
     async def close(self) -> None:
         """Take nothing more in and free what is held. Sends after this are `NotDispatched`."""

@@ -5,16 +5,21 @@ import time
 from dataclasses import dataclass, field
 
 from adapters.port import (
+    AskForm,
+    Attachment,
     Board,
     Capabilities,
     Doc,
+    Health,
     Invocation,
     MessageRef,
     Place,
     Receipt,
+    Rejected,
     SendError,
     Sink,
     ThreadRef,
+    Unfetched,
 )
 
 LAST = "roster"
@@ -71,11 +76,27 @@ class CountingFrontEnd:
         """Look at the last board only."""
         if board.finished:
             self.runs[thread.thread].settled = all(row.state == "done" for row in board.rows)
-        return Receipt("sent", MessageRef(thread, ("board",)), 1)
+        return Receipt("sent", MessageRef(thread, (thread.thread,)), 1)
 
     async def notify(self, invocation: Invocation, doc: Doc) -> Receipt:
         """Whoever is told something here has no run. Raises `RuntimeError`."""
         raise RuntimeError(f"{invocation.key} was not run: {doc.title}")
+
+    async def ask(self, invocation: Invocation, form: AskForm) -> Receipt:
+        """Nobody sits here to fill a form in."""
+        return Receipt("failed", error=Rejected("there are no forms here"))
+
+    async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
+        """There are no files."""
+        return Unfetched("there are no files here")
+
+    async def remove(self, ref: MessageRef) -> SendError | None:
+        """Nothing is kept, so nothing is there."""
+        return None
+
+    def health(self) -> Health:
+        """Always there."""
+        return Health(ready=True)
 
     async def serve(self, sink: Sink) -> None:
         """The load asks by itself."""

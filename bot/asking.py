@@ -5,7 +5,7 @@ from typing import assert_never
 from bot.brief import Brief
 from bot.commands import Ask, Research
 from teams.catalog import Catalog, UnknownPanel
-from teams.model import TOPIC_LIMIT, Source
+from teams.model import TOPIC_LIMIT, PanelSpec, Source
 
 
 class Unaskable(ValueError):
@@ -14,12 +14,18 @@ class Unaskable(ValueError):
 
 def topic_of(text: str, what: str = "topic") -> str:
     """The text when it can be asked. Raises `Unaskable` for one that is empty or too long."""
+    text = text_of(text, what)
+    if not text:
+        raise Unaskable(f"there is no {what}; write it behind the command, as in /panel Should we open on Sundays?")
+    return text
+
+
+def text_of(text: str, what: str) -> str:
+    """The text without white space around it; it may be empty. Raises `Unaskable` for one that is too long."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise Unaskable(f"the {what} holds bytes that are no text; write it in UTF-8") from error
-    if not text.strip():
-        raise Unaskable(f"there is no {what}; write it behind the command, as in /panel Should we open on Sundays?")
     if len(text) > TOPIC_LIMIT:
         raise Unaskable(
             f"the {what} has {len(text):,} characters and may have {TOPIC_LIMIT:,}; put the rest into a document"
@@ -27,19 +33,26 @@ def topic_of(text: str, what: str = "topic") -> str:
     return text.strip()
 
 
-def brief_for(command: Ask | Research, catalog: Catalog, sources: tuple[Source, ...] = ()) -> Brief:
-    """What a command asks for. Raises `Unaskable`, with nothing begun."""
+def panel_for(command: Ask, catalog: Catalog) -> PanelSpec:
+    """The panel that is asked. Raises `Unaskable`."""
+    try:
+        return catalog.get(command.panel or catalog.default)
+    except UnknownPanel as error:
+        raise Unaskable("; ".join([str(error), *catalog.problems])) from error
+
+
+def brief_for(
+    command: Ask | Research, catalog: Catalog, sources: tuple[Source, ...] = (), *, more_to_come: bool = False
+) -> Brief:
+    """What a command asks for. `more_to_come`: there are documents that were not read yet. Raises `Unaskable`, with
+    nothing begun."""
     match command:
         case Research():
             question = topic_of(command.question, "question")
-            if not sources:
+            if not sources and not more_to_come:
                 raise Unaskable("there are no documents to search; in a shell: panelist research … --docs FILE")
             return Brief("research", question, sources=sources)
         case Ask():
-            try:
-                panel = catalog.get(command.panel or catalog.default)
-            except UnknownPanel as error:
-                raise Unaskable("; ".join([str(error), *catalog.problems])) from error
-            return Brief("panel", topic_of(command.topic), panel, sources)
+            return Brief("panel", topic_of(command.topic), panel_for(command, catalog), sources)
         case _:
             assert_never(command)

@@ -73,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
                 "--format", choices=["md", "json"], default="md", help="md: as a document; json: all of it"
             )
     verbs.add_parser("doctor", help="check settings, models and the data folder")
+    slack = verbs.add_parser("slack", help="set Slack up")
+    slack.add_argument("action", choices=["manifest"], help="print the app manifest to paste at api.slack.com/apps")
+    slack.add_argument(
+        "--url", metavar="URL", help="where Slack reaches this process, as in https://bot.example.com; none: a socket"
+    )
+    slack.add_argument("--socket", action="store_true", help="take events over a socket, and the URL for installing only")
+    slack.add_argument(
+        "--public", action="store_true", help="let the bot post in public channels that it is not a member of"
+    )
     model = verbs.add_parser("model", help="the built-in model")
     model.add_argument("action", choices=["fetch"], help="fetch its weights (93 MB) ahead of the first use")
     return parser

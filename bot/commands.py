@@ -2,6 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal, cast
+
+Verdict = Literal["up", "down"]
+"""What somebody thinks of an answer."""
+
+Setting = Literal["profile", "pillars"]
+"""What a place remembers: who asks, and what a synthesis must serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +37,29 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """Take a run's posts away, and all that is kept of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Say what one thinks of a part of a run: `expert/<perspective>` or `synthesis`."""
+
+    verdict: Verdict
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
 class Panels:
     """List the panels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Show what is set here."""
+    """Show what is set here; with `name`, set that for this place to `value`, or clear it where that is empty."""
+
+    name: Setting | None = None
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +69,29 @@ class Help:
     instead_of: str = ""
 
 
-Command = Ask | Research | Stop | Retry | Panels | Settings | Help
+Command = Ask | Research | Stop | Retry | Delete | Rate | Panels | Settings | Help
 
 _WORDS: dict[str, Command] = {
     "stop": Stop(),
     "retry": Retry(),
+    "delete": Delete(),
     "list": Panels(),
     "settings": Settings(),
     "help": Help(),
 }
 _LINE = re.compile(r"\s*/?(panel|research)(?:\s+(.*))?\s*", re.IGNORECASE | re.DOTALL)
+_RATE = re.compile(r"rate\s+(up|down)\s+(expert/[^\s/]+|synthesis)", re.IGNORECASE)
+_SET = re.compile(r"settings\s+(profile|pillars)(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
 _PANEL = re.compile(r"--panel(?:=|\s+)(\"[^\"]*\"|'[^']*'|\S+)\s*", re.DOTALL)
 
 
 def parse(text: str) -> Command:
     """The command that a line means.
 
-    `/panel [--panel NAME] <topic>`, `/research <question>`, `/panel stop|retry|list|settings|help`; the slash may
-    be left out. A word such as `stop` is a command only when it stands alone; after `--` everything is topic.
+    `/panel [--panel NAME] <topic>`, `/research <question>`, `/panel stop|retry|delete|list|settings|help`,
+    `/panel rate up|down <part>`, `/panel settings profile|pillars <text>`; the slash may be left out. A word such as
+    `stop` is a command only when it stands alone, and the longer ones only in just these forms; after `--` everything
+    is topic.
     """
     line = _LINE.fullmatch(text)
     if line is None:
@@ -73,6 +101,11 @@ def parse(text: str) -> Command:
         return Research(rest)
     if (word := _WORDS.get(rest.lower())) is not None:
         return word
+    if (rated := _RATE.fullmatch(rest)) is not None:
+        return Rate(cast(Verdict, rated[1].lower()), rated[2])
+    if (named := _SET.fullmatch(rest)) is not None:
+        value = (named[2] or "").strip()
+        return Settings(cast(Setting, named[1].lower()), "" if value == "-" else value)
     panel = None
     if (named := _PANEL.match(rest)) is not None:
         panel, rest = named[1].strip("\"'"), rest[named.end() :]

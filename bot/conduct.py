@@ -1,28 +1,29 @@
 """One round of a run from its root to its roster: what it tells is folded, rendered and delivered; and how it ends."""
 
 import asyncio
-import itertools
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import structlog
 
 from adapters.port import Doc, ThreadRef
-from bot import render
-from bot.courier import Courier, Delivery
+from bot import notices, render
+from bot.courier import Courier
+from bot.delivery import Delivery
 from bot.errors import PutOff, StoreFailed, sole
+from bot.live import LiveRun, kept, log_end, revisions
 from bot.model_teams import Teams
 from bot.progress import Progress
-from bot.receipts import Ledger, Purse
+from bot.reading import Reader, fetched_in_vain, read_attachments, to_fetch
+from bot.receipts import Ledger
 from bot.rounds import RoundId
 from bot.runs import Reservation, StepRecord, is_engines_own
 from bot.steps import RunSteps
 from bot.store import Store
 from bot.stored import Ending, Status, StoredRun
 from teams.events import RunEvent, event_to_json
+from teams.reading import read_document
 from teams.steps import Json
 from teams.stopping import Stopped, until_stopped
 
@@ -41,35 +42,12 @@ PAUSE_SECONDS = 3.0
 """How long the threads of runs that are put off have to be told so."""
 
 
-@dataclass(eq=False, slots=True)
-class LiveRun:
-    """A round of a run under way in this process."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What does the work of runs: the teams, and the reader of documents that have to be fetched."""
 
-    stored: StoredRun
-    steps: RunSteps
-    purse: Purse
-    revisions: Iterator[int]
-    restarted: bool
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    pause: asyncio.Event = field(default_factory=asyncio.Event)
-    progress: Progress = field(default_factory=Progress)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    over: bool = False
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.stored.id
-
-    @property
-    def heard_before(self) -> tuple[str, ...]:
-        """Whom the synthesis of the round before had heard."""
-        before = self.stored.steps.get("heard")
-        return () if before is None else tuple(json.loads(before)["heard"])
-
-    def key(self, part: str) -> str:
-        """The key of one of its posts."""
-        return render.post_key(self.id, part, self.stored.round)
+    teams: Teams
+    read: Reader = read_document
 
 
 class Conductor:
@@ -80,19 +58,20 @@ class Conductor:
         self,
         store: Store,
         courier: Courier,
-        teams: Teams,
+        work: Work,
         ledger: Ledger,
         *,
         status: tuple[str, ...] = (),
         blamed: str = "",
     ) -> None:
-        self._store, self._courier, self._teams, self._ledger = store, courier, teams, ledger
+        self._store, self._courier, self._work, self._ledger = store, courier, work, ledger
         self._status, self._blamed = status, blamed
         self.ended: Callable[[RoundId], None] = lambda _: None
         """Told each round that is over, or that this process will not come back to."""
         self.live: dict[RoundId, LiveRun] = {}
         self._begun_here: set[RoundId] = set()
         self._stops: set[RoundId] = set()
+        self._drops: set[RoundId] = set()
         self._one_over = asyncio.Event()
         self._pausing = False
 
@@ -103,6 +82,8 @@ class Conductor:
             self._forget(round_id)
             return
         live = self.live[round_id] = await self._taken_up(stored, record)
+        if round_id in self._drops:
+            live.dropped.set()
         try:
             with structlog.contextvars.bound_contextvars(run=str(round_id), team=stored.brief.team):
                 await self._carried_out(live)
@@ -125,7 +106,7 @@ class Conductor:
         log.error("run.record_lost", run=str(round_id))
         live = await self._taken_up(replace(stored, boots=1, status="accepted"), _NoRecord())
         live.purse.close()
-        await self._give_up(live, "broken", "lost", render.record_lost(stored.id))
+        await self._give_up(live, "broken", "lost", notices.record_lost(stored.id))
         self._forget(round_id)
 
     async def _taken_up(self, stored: StoredRun, record: StepRecord) -> LiveRun:
@@ -135,11 +116,12 @@ class Conductor:
             stored = await self._store.taken_up(stored, len(before), blamed=stored.id == self._blamed)
         self._begun_here.add(stored.round_id)
         purse = self._ledger.purse(stored.round_id, stored.brief, begun=bool(before))
-        return LiveRun(stored, RunSteps(record, purse, _kept(stored.steps), before), purse, _boards(stored), restarted)
+        return LiveRun(stored, RunSteps(record, purse, kept(stored.steps), before), purse, revisions(stored), restarted)
 
     def _forget(self, round_id: RoundId) -> None:
         self._begun_here.discard(round_id)
         self._stops.discard(round_id)
+        self._drops.discard(round_id)
         self._ledger.forget(round_id)
         self.ended(round_id)
 
@@ -167,18 +149,26 @@ class Conductor:
         if round_id in self.live:
             self.live[round_id].stop.set()
 
+    def drop(self, round_id: RoundId) -> None:
+        """End a round where it stands, without another word: there is nobody left to tell."""
+        self._drops.add(round_id)
+        if round_id in self.live:
+            self.live[round_id].dropped.set()
+
     async def _carried_out(self, live: LiveRun) -> None:
         """The round, whatever goes wrong in it: a bug of ours ends this run alone, and is told once."""
         try:
             if self._pausing:
                 await self._store.paused(live.id)
                 raise PutOff
-            await self._in_thread(live)
+            await until_stopped(self._in_thread(live), live.dropped)
+        except Stopped:
+            await self._end(live, "stopped")
         except Exception as error:
             if isinstance(sole(error), StoreFailed | PutOff):
                 raise
             log.exception("run.broke")
-            await self._give_up(live, "broken", "broke", render.broke(live.id))
+            await self._give_up(live, "broken", "broke", notices.broke(live.id))
             if is_engines_own(error):
                 raise
 
@@ -193,21 +183,20 @@ class Conductor:
         if stored.blamed >= CRASHES or stored.stuck >= FRUITLESS:
             crashes = max(stored.blamed, stored.stuck)
             log.error("run.quarantined", crashes=crashes)
-            await self._give_up(live, "quarantined", "quarantined", render.quarantined(live.id, crashes))
+            await self._give_up(live, "quarantined", "quarantined", notices.quarantined(live.id, crashes))
             return
         if stored.thread is None:
-            root = render.root(stored.brief.title, self._status)
-            opened = await self._courier.open(live.id, stored.invocation, root)
+            opened = await self._courier.open(live.id, stored.invocation, self._root(live))
             if not isinstance(opened, ThreadRef):
                 log.warning("run.unopened", error=type(opened).__name__)
-                await self._courier.notify(stored.invocation, render.problem(render.not_opened(opened)))
+                await self._courier.notify(stored.invocation, notices.problem(notices.not_opened(opened)))
                 await self._end(live, "unopened")
                 return
             live.stored = stored = replace(stored, thread=opened, status="accepted")
         async with self._delivery(live) as delivery:
             await self._delivered(live, delivery)
         if delivery.lost is not None:
-            lost = render.problem(render.thread_lost(delivery.lost, live.progress.topic))
+            lost = notices.problem(notices.thread_lost(delivery.lost, live.progress.topic))
             await self._courier.notify(stored.invocation, lost)
         await self._end(live, live.progress.ended or "broken")
 
@@ -218,7 +207,7 @@ class Conductor:
 
     async def _delivered(self, live: LiveRun, delivery: Delivery) -> None:
         if live.stored.taken_up:
-            self._say(live, delivery, f"resumed/{live.stored.boots}", render.resumed(live.restarted))
+            self._say(live, delivery, f"resumed/{live.stored.boots}", notices.resumed(live.restarted))
         try:
             await until_stopped(self._tell(live, delivery), live.pause)
         except Stopped:
@@ -226,6 +215,7 @@ class Conductor:
 
     async def _give_up(self, live: LiveRun, status: Status, part: str, doc: Doc) -> None:
         """End a round that cannot go on: its thread is told, and its board stands still."""
+        doc = replace(doc, mention=live.stored.invocation.author)
         live.progress = replace(live.progress, topic=live.progress.topic or live.stored.brief.topic).broken()
         try:
             async with asyncio.timeout(GIVING_UP_SECONDS):
@@ -242,16 +232,49 @@ class Conductor:
 
     async def _tell(self, live: LiveRun, delivery: Delivery) -> None:
         """Everything that the run tells, delivered; it returns once the last of it is."""
+        await self._documents_read(live, delivery)
+        if live.stored.brief.team == "research" and not live.stored.brief.sources and not self._is_to_stop(live):
+            await self._nothing_to_search(live, delivery)
+            return
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._obey_stop(live))
-            async with self._teams.events(live.stored.brief, live.steps, live.id, live.stop) as events:
+            async with self._work.teams.events(live.stored.brief, live.steps, live.id, live.stop) as events:
                 async for event in events:
                     await self._told(live, delivery, event)
             watching.cancel()
 
+    async def _documents_read(self, live: LiveRun, delivery: Delivery) -> None:
+        """Have the documents of the run, if it came with references to some. What they hold is committed, so that a
+        later start fetches nothing again; what could not be read is said in the thread."""
+        stored = live.stored
+        waiting = to_fetch(stored.invocation)
+        if waiting and not self._is_to_stop(live):
+            self._show(live, delivery, notices.reading(len(waiting)))
+            front = self._courier.fronts[stored.invocation.place.surface]
+            reading = read_attachments(front, self._work.read, stored.invocation, stored.brief.sources)
+            with suppress(Stopped):
+                invocation, sources = await until_stopped(reading, live.stop)
+                brief = replace(stored.brief, sources=sources)
+                await self._store.documents_read(live.id, invocation, brief)
+                live.stored = replace(stored, invocation=invocation, brief=brief)
+                live.purse.asked_for(brief)
+        if unread := fetched_in_vain(live.stored.invocation):
+            # Said once, whatever the round.
+            delivery.put(render.post_key(live.id, "documents", 1), notices.unread(unread), urgent=True)
+
+    async def _nothing_to_search(self, live: LiveRun, delivery: Delivery) -> None:
+        stored = live.stored
+        live.progress = replace(live.progress, team="research", topic=stored.brief.topic, ended="finished")
+        self._say(live, delivery, "roster", replace(notices.nothing_to_search(), mention=stored.invocation.author))
+        self._show(live, delivery, notices.NOTHING_TO_SEARCH)
+        await delivery.settled()
+
+    def _is_to_stop(self, live: LiveRun) -> bool:
+        return live.stop.is_set() or live.stored.stop_by is not None or live.stored.round_id in self._stops
+
     async def _obey_stop(self, live: LiveRun) -> None:
         """A run that was asked to stop before this process took it up first tells what had come back."""
-        if live.stored.stop_by is not None or live.stored.round_id in self._stops:
+        if self._is_to_stop(live):
             live.steps.hold()
             await live.steps.replayed.wait()
             live.stop.set()
@@ -262,8 +285,9 @@ class Conductor:
         if live.progress.ended:
             # The last word comes last, and says how long it took in all, whatever ended in between.
             live.progress = self._timed(live)
-            await delivery.settled()
-        round_ = render.Round(live.stored.round, live.heard_before, live.purse.receipt)
+            await delivery.said()
+        asker = live.stored.invocation.author
+        round_ = render.Round(live.stored.round, live.heard_before, live.purse.receipt, asker)
         for post in render.posts(event, live.progress, round_):
             delivery.put(live.key(post.part), post.doc, urgent=not post.part.startswith("expert/"))
         self._show(live, delivery)
@@ -280,12 +304,15 @@ class Conductor:
         delivery.put(live.key(part), doc, urgent=True)
 
     def _show(self, live: LiveRun, delivery: Delivery, note: str = "") -> None:
-        delivery.show(render.board(live.progress, live.id, live.stored.brief.title, note))
+        delivery.show(render.board(live.progress, live.id, live.stored.brief.title, note, self._root(live)))
+
+    def _root(self, live: LiveRun) -> Doc:
+        return notices.root(live.stored.brief.title, self._status, live.stored.invocation.author)
 
     async def _put_off(self, live: LiveRun, delivery: Delivery) -> None:
         """Tell the thread that the process pauses, and leave the run under way."""
-        self._say(live, delivery, f"paused/{live.stored.boots}", render.paused())
-        self._show(live, delivery, render.PAUSED)
+        self._say(live, delivery, f"paused/{live.stored.boots}", notices.paused())
+        self._show(live, delivery, notices.PAUSED)
         try:
             async with asyncio.timeout(PAUSE_SECONDS * 0.8):
                 await delivery.settled()
@@ -302,7 +329,7 @@ class Conductor:
         ending = Ending(status, steps, live.events, live.purse.receipt)
         await self._store.end(live.stored.round_id, ending)
         live.over = True
-        _log_end(live, status)
+        log_end(live, status)
 
 
 class _NoRecord:
@@ -313,33 +340,3 @@ class _NoRecord:
 
     def reserve(self) -> Reservation:
         raise AssertionError("nothing is asked for a run that is lost")
-
-
-def _boards(stored: StoredRun) -> Iterator[int]:
-    """Revisions of a run's boards in this start: higher than all of the starts before."""
-    return itertools.count(stored.boots * 1_000_000 + 1)
-
-
-def _kept(steps: dict[str, str]) -> dict[str, str]:
-    """What a further round keeps of the one before: what succeeded, but neither failures nor the synthesis."""
-    return {
-        key: result
-        for key, result in steps.items()
-        if not key.startswith(("synthesis", "heard")) and "failure" not in json.loads(result)
-    }
-
-
-def _log_end(live: LiveRun, status: str) -> None:
-    progress = live.progress
-    kinds = sorted({failure.kind.value for failure in progress.failed})
-    tell = log.info if progress.answered else log.warning
-    tell(
-        "run.finished",
-        ended=status,
-        heard=len(progress.answered),
-        seats=len(progress.seats),
-        failures=kinds,
-        synthesis=progress.synthesis.written is not None,
-        seconds=round(progress.seconds, 3),
-        calls=live.purse.receipt.calls,
-    )

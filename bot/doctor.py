@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.safety import one_line
-from bot import compose
+from bot import chat, compose
 from bot.download import showing_download
 from bot.errors import StoreFailed
 from bot.settings import BadSettings, Settings
@@ -36,21 +36,24 @@ async def examine(settings: Settings, catalog: Catalog) -> int:
     healthy &= _say(True, "panels", f"{', '.join(catalog.names)}")
     async for fine, what, sentence in _models(settings):
         healthy &= _say(fine, what, sentence)
-    for sentence in missing_front_ends(settings):
-        _say(True, "chat", sentence)
+    healthy &= await _chat(settings)
     return 0 if healthy else 1
 
 
-def missing_front_ends(settings: Settings) -> tuple[str, ...]:
-    """One sentence for each chat platform whose settings are not there."""
-    bot = settings.bot
-    found = []
-    if bot.slack_bot_token is None or (bot.slack_app_token is None and bot.slack_signing_secret is None):
-        needs = "SLACK_BOT_TOKEN, and SLACK_APP_TOKEN (socket) or SLACK_SIGNING_SECRET (HTTP)"
-        found.append(f"Slack is not set up: set {needs}")
-    if bot.discord_token is None:
-        found.append("Discord is not set up: set DISCORD_TOKEN")
-    return tuple(found)
+async def _chat(settings: Settings) -> bool:
+    """Each chat platform: what is missing to set it up, or whether it answers and grants what the bot needs."""
+    from bot.house import served_folder
+
+    healthy = True
+    slack = chat.slack_config(settings.bot, served_folder(settings.bot.panelist_home))
+    for sentence in chat.missing(settings.bot):
+        _say(True, "chat", sentence)
+    if not slack.missing:
+        from adapters.slack.examine import examine as examine_slack
+
+        async for fine, sentence in examine_slack(slack):
+            healthy &= _say(fine, "slack", sentence)
+    return healthy
 
 
 def _say(fine: bool, what: str, sentence: str) -> bool:

@@ -1,26 +1,19 @@
-"""Files of the user as text for a run. Knows plain text and Markdown; what it cannot read, it names with the reason."""
+"""Files of the user as text for a run. What cannot be read is named with the reason; how it is read, `teams` knows."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 from teams.model import Source
+from teams.reading import LIMITS, UnreadableDocument, read_document
 
-LARGEST_FILE = 1_000_000
-"""Bytes of one file. A larger one would not fit into a prompt: about 250,000 tokens."""
+__all__ = ["LARGEST_FILE", "LARGEST_TOTAL", "UnreadableDocument", "read_documents", "read_text"]
 
-LARGEST_TOTAL = 400_000
+LARGEST_FILE = LIMITS.text_bytes
+"""Bytes of one file of plain text. A larger one would not fit into a prompt: about 250,000 tokens."""
+
+LARGEST_TOTAL = LIMITS.characters
 """Characters of all documents of one run: about 100,000 tokens, which the default models take."""
-
-_BINARY = {
-    b"%PDF": "a PDF",
-    b"PK\x03\x04": "an Office or zip file",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-}
-
-
-class UnreadableDocument(ValueError):
-    """A file cannot be used as a document. The message is one sentence with the reason and the way out."""
 
 
 def read_documents(paths: Sequence[Path]) -> tuple[Source, ...]:
@@ -36,26 +29,15 @@ def read_documents(paths: Sequence[Path]) -> tuple[Source, ...]:
 
 
 def read_text(path: Path) -> str:
-    """A text file's content. Raises `UnreadableDocument`."""
+    """A file's text, as `teams.reading` gives it. Raises `UnreadableDocument`. Not for use in a running event loop."""
     try:
         with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
+            # One byte more than is read tells the reader that there is more.
+            content = file.read(LIMITS.file_bytes + 1)
     except OSError as error:
         why = (error.strerror or "cannot be read").lower()
         raise UnreadableDocument(f"{path}: {why}; check the path and that you may read it") from error
-    if len(raw) > LARGEST_FILE:
-        raise UnreadableDocument(f"{path} is over {LARGEST_FILE:,} bytes; give the part that matters")
-    kind = next((name for magic, name in _BINARY.items() if raw.startswith(magic)), None)
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        kind = kind or "not UTF-8 text"
-        raise UnreadableDocument(f"{path} is {kind}; save it as plain text or Markdown in UTF-8") from error
-    if kind or "\x00" in text:
-        raise UnreadableDocument(f"{path} is {kind or 'binary'}; save it as plain text or Markdown in UTF-8")
-    if not text.strip():
-        raise UnreadableDocument(f"{path} is empty; leave it out or give another file")
-    return text
+    return asyncio.run(read_document(str(path), content))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -15,19 +15,23 @@ import structlog
 
 from adapters.port import FrontEnd
 from bot.blackbox import BlackBox
-from bot.conduct import Conductor
+from bot.conduct import Conductor, Work
 from bot.courier import Courier
 from bot.database import sole_process, sqlite_engine
+from bot.departure import Departures
 from bot.errors import StoreFailed, StoreUnusable
 from bot.intake import Intake, Parts
 from bot.line import Line
 from bot.migrations import migrate
 from bot.model_teams import Teams
+from bot.reading import Reader
 from bot.receipts import Budgets, Ledger, Tariff
+from bot.removal import Removals
 from bot.rules import Rules
 from bot.runs import DurableRuns
 from bot.store import Store, database_of, day_start
 from teams.catalog import Catalog
+from teams.reading import read_document
 
 log = structlog.get_logger()
 
@@ -39,8 +43,8 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a house is built from. `keep_days` is how long runs are kept once they are over; `reached` is told every
-    point of a send between which the process could end."""
+    """What a house is built from. `keep_days` is how long runs are kept once they are over; `read` turns documents that
+    are fetched into text; `reached` is told every point of a send between which the process could end."""
 
     folder: Path
     teams: Teams
@@ -50,6 +54,7 @@ class Plan:
     budgets: Budgets = Budgets()
     status: tuple[str, ...] = ()
     keep_days: float = 30.0
+    read: Reader = read_document
     reached: Callable[[str], None] = lambda _: None
 
 
@@ -79,15 +84,21 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             courier = Courier(fronts, store, reached=plan.reached)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
             box = BlackBox(plan.folder / "black-box")
-            conductor = Conductor(store, courier, plan.teams, ledger, status=plan.status, blamed=box.blamed)
+            work = Work(plan.teams, plan.read)
+            conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=box.blamed)
             runs = DurableRuns(plan.folder / "steps.sqlite", conductor.conduct)
             line = Line(store, runs, plan.rules.runs_in_flight, plan.rules.runs_waiting)
+            removals = Removals(store, courier, runs, line)
+            departures = Departures(store, conductor, runs, line)
             conductor.ended = line.over
-            parts = Parts(store, courier, conductor, line, plan.catalog, ledger, plan.rules, plan.status)
+            running = (store, courier, conductor, line, plan.catalog, ledger)
+            parts = Parts(*running, removals, departures, plan.rules, plan.status)
             with box.watching(), _collected_seldom():
                 async with runs:
                     try:
+                        await departures.take_up()
                         await line.take_up(conductor.abandon)
+                        await removals.take_up()
                         line.spawn(_clean(store, runs, plan.keep_days), "clean")
                         yield Open(Intake(parts), conductor, store, courier)
                     finally:
@@ -114,6 +125,7 @@ async def _clean(store: Store, runs: DurableRuns, keep_days: float) -> None:
     while True:
         try:
             removed = 0
+            await store.forget_gestures(store.now() - keep_days * DAY)
             while old := await store.old(store.now() - keep_days * DAY):
                 # Ours last: they are what the others are found by.
                 await runs.delete(old)

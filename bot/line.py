@@ -22,6 +22,9 @@ class Starter(Protocol):
     async def start(self, round_id: RoundId) -> None:
         """Start a round. Starting it again does nothing. Raises `StoreFailed`."""
 
+    async def left(self, rounds: Sequence[RoundId]) -> None:
+        """Wait until none of the rounds is carried out here."""
+
     async def standing(self, rounds: Sequence[RoundId]) -> dict[RoundId, Literal["going", "over", "other"]]:
         """How those of the rounds stand that were ever started. Raises `StoreFailed`."""
 
@@ -49,7 +52,7 @@ class Line:
         self._arriving = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._starting = asyncio.Lock()
-        self._all_over = asyncio.Event()
+        self._one_over, self._all_over = asyncio.Event(), asyncio.Event()
         self._all_over.set()
         self._ended_early: set[RoundId] | None = set()
 
@@ -114,6 +117,8 @@ class Line:
     def over(self, round_id: RoundId) -> None:
         """A round is over: whoever waits may come."""
         self.started.discard(round_id)
+        self._one_over.set()
+        self._one_over = asyncio.Event()
         if self._ended_early is not None:
             self._ended_early.add(round_id)
         if self.waiting:
@@ -123,6 +128,12 @@ class Line:
     async def settled(self) -> None:
         """Wait until nothing is under way and nothing waits."""
         await self._all_over.wait()
+
+    async def left(self, rounds: Sequence[RoundId]) -> None:
+        """Wait until none of the rounds is under way here any more."""
+        while self.started.intersection(rounds):
+            await self._one_over.wait()
+        await self._runs.left(rounds)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         """Begin `work` in the background."""

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -86,6 +86,25 @@ class Lane:
         if len(self._sent) < most:
             return 0.0
         return self._sent[len(self._sent) - most] + self._pace.seconds - now
+
+
+MOST_LANES = 10_000
+"""Lanes remembered; those that nothing holds back are forgotten first."""
+
+
+class Lanes:
+    """Lanes by what they lead to."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Hashable, Lane] = {}
+
+    def lane(self, to: Hashable, pace: Callable[[], Pace | None]) -> Lane:
+        """The one lane that leads there; with this pace where it is new."""
+        if to not in self._lanes:
+            if len(self._lanes) >= MOST_LANES:
+                self._lanes = {other: lane for other, lane in self._lanes.items() if lane.in_use}
+            self._lanes[to] = Lane(pace())
+        return self._lanes[to]
 
 
 def _now() -> float:

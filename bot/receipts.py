@@ -153,6 +153,10 @@ class Purse:
         if self._no_run is None:
             self._set_aside(synthesis + experts)
 
+    def asked_for(self, brief: Brief) -> None:
+        """Guess calls by this brief from now on: its documents came later."""
+        self._brief = brief
+
     def refusal(self, step: str) -> str | None:
         """Why the call of a step is not begun, or None when it is: then its cost is set aside until `settle`."""
         guess = self._ledger.tariff.guess(step, self._brief)

@@ -10,11 +10,12 @@ from typing import Any, Literal
 import structlog
 
 from adapters.plain import doc_source
-from adapters.port import Doc, Markdown
+from adapters.port import Doc, Markdown, Table
 from adapters.safety import one_line, visible
 from bot import render
 from bot.database import in_use, sqlite_reader
 from bot.errors import StoreFailed
+from bot.feedback import Feedback, read_feedback
 from bot.progress import Progress
 from bot.store import read_runs
 from bot.stored import StoredRun
@@ -91,10 +92,11 @@ def has_answer(run: StoredRun) -> bool:
 
 def exported(found: Found, how: Format) -> str:
     """The whole record: as a Markdown document, or as one JSON object. Raises `StoreFailed`."""
-    run = _with_steps(found)
+    run, feedback = _with_steps(found), read_feedback(sqlite_reader(found.database), found.run.id)
     if how == "json":
-        return json.dumps(_plain(run, found.state), ensure_ascii=False, indent=1) + "\n"
-    return "\n\n".join(doc_source(doc) for doc in _docs(run, found.state)) + "\n"
+        return json.dumps(_plain(run, found.state, feedback), ensure_ascii=False, indent=1) + "\n"
+    docs = [*_docs(run, found.state), *_opinions(feedback)]
+    return "\n\n".join(doc_source(doc) for doc in docs) + "\n"
 
 
 def _with_steps(found: Found) -> StoredRun:
@@ -109,7 +111,7 @@ def _with_steps(found: Found) -> StoredRun:
     return replace(run, steps=run.steps | {key: json.dumps(result) for key, result in recorded.items()})
 
 
-def _plain(run: StoredRun, state: str) -> dict[str, Any]:
+def _plain(run: StoredRun, state: str, feedback: Sequence[Feedback]) -> dict[str, Any]:
     return {
         "id": run.id,
         "status": state,
@@ -124,6 +126,10 @@ def _plain(run: StoredRun, state: str) -> dict[str, Any]:
         "receipt": asdict(run.receipt),
         "events": run.events,
         "steps": {key: json.loads(result) for key, result in run.steps.items()},
+        "feedback": [
+            {"part": each.part, "author": each.author, "verdict": each.verdict, "at": _iso(each.at)}
+            for each in feedback
+        ],
     }
 
 
@@ -163,7 +169,15 @@ def _head(run: StoredRun, state: str) -> Doc:
     ]
     if run.stop_by:
         lines.append(f"Stopped by {run.stop_by}")
+    given = {"Profile": run.brief.profile, "Pillars": run.brief.pillars}
+    lines += [f"{name}: {text}" for name, text in given.items() if text]
     return Doc(run.brief.title, tuple(Markdown(visible(line)) for line in lines))
+
+
+def _opinions(feedback: Sequence[Feedback]) -> Iterable[Doc]:
+    if feedback:
+        rows = tuple((each.part, each.verdict, each.author, f"{_time(each.at)} UTC") for each in feedback)
+        yield Doc("Feedback", (Table(("Part", "Verdict", "By", "When"), rows),))
 
 
 def _time(at: float | None) -> str:

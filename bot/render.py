@@ -1,46 +1,30 @@
-"""Events and progress as documents: every sentence of a thread is written here. Pure; knows no platform."""
+"""Events and progress as documents: what a run says in its thread, and its board. Pure; knows no platform."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.port import (
-    Attachment,
     Block,
     Board,
     BoardRow,
     Control,
     Doc,
     Fold,
-    Gone,
     Markdown,
     OutFile,
-    PermissionMissing,
-    RateLimited,
-    Rejected,
     RowState,
-    SendError,
+    Subject,
     Table,
     Tone,
-    TooLarge,
 )
 from bot.progress import Progress, SeatProgress
 from bot.receipts import RunReceipt
-from bot.stored import OverQuota
-from teams.catalog import Catalog
 from teams.events import ExpertAnswered, RunEvent, RunFinished, RunStopped, SynthesisFailed, SynthesisWritten
 from teams.model import ExpertFailure, FailureKind, Synthesis, panel_confidence
 
 SHOWN = 12_000
 """Characters of one text shown in a post; a longer one is clipped there and goes along whole as a file."""
-
-HELP = """\
-- `/panel [--panel NAME] <topic>` asks a panel of experts
-- `/research <question>` searches the documents given and answers from them
-- `/panel stop` ends the run under way; what came back is kept
-- `/panel retry` asks those experts again that failed
-- `/panel list` shows the panels
-- `/panel settings` shows what is set"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +37,13 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Which round of a run it is, whom the synthesis before had heard, and what the round has consumed."""
+    """Which round of a run it is, whom the synthesis before had heard, and what the round has consumed. `asker` is the
+    id of who is alerted by the last post."""
 
     number: int = 1
     heard_before: tuple[str, ...] = ()
     receipt: RunReceipt | None = None
+    asker: str = ""
 
 
 FIRST = Round()
@@ -69,21 +55,27 @@ def post_key(run_id: str, part: str, round_: int) -> str:
     return f"{run_id}/{part}" if once else f"{run_id}/{part}/{round_}"
 
 
-def board(progress: Progress, run_id: str = "", title: str = "", note: str = "") -> Board:
-    """The whole state of a run as its board, with what can be done to it. `note` stands in for the usual one."""
+def board(progress: Progress, run_id: str = "", title: str = "", note: str = "", root: Doc | None = None) -> Board:
+    """The whole state of a run as its board, with what can be done to it. `note` stands in for the usual one; `root` is
+    the thread's first post."""
     rows = (*(_row(seat, progress.at) for seat in progress.seats), *_synthesis_row(progress))
-    controls: tuple[Control, ...] = ("stop",)
-    if progress.ended:
-        again = progress.team == "panel" and (progress.unheard or progress.synthesis.written is None)
-        controls = ("retry",) if again else ()
     return Board(
         progress.topic or title,
         rows,
         note or _note(progress),
         bool(progress.ended),
         run_id,
-        controls if run_id else (),
+        controls(progress) if run_id else (),
+        root,
     )
+
+
+def controls(progress: Progress) -> tuple[Control, ...]:
+    """What can be done to a run now."""
+    if not progress.ended:
+        return ("stop",)
+    again = progress.team == "panel" and (progress.unheard or progress.synthesis.written is None)
+    return ("retry",) if again else ()
 
 
 def _row(seat: SeatProgress, at: datetime | None) -> BoardRow:
@@ -134,7 +126,7 @@ def posts(event: RunEvent, progress: Progress, round_: Round = FIRST) -> tuple[P
         case SynthesisFailed() if progress.answered:
             return (Post("synthesis", _no_synthesis(event, progress)),)
         case RunFinished() | RunStopped():
-            return (Post("roster", _roster(progress, round_.receipt)),)
+            return (Post("roster", _roster(progress, round_)),)
         case _:
             return ()
 
@@ -146,12 +138,13 @@ def _answer(event: ExpertAnswered, progress: Progress) -> Doc:
     text, files = _clipped(answer.analysis, f"{event.perspective}.md")
     blocks: list[Block] = [*late, Markdown(text)]
     if answer.key_points:
-        blocks.append(Markdown(_bullets(answer.key_points)))
+        blocks.append(Markdown(bullets(answer.key_points)))
     if answer.recommendation:
         blocks.append(Markdown(f"**Recommendation:** {answer.recommendation}"))
     if progress.team == "panel":
         blocks.append(Markdown(f"*{answer.model}, {answer.seconds:.0f} s, own confidence {answer.confidence:.0%}*"))
-    return Doc(title, tuple(blocks), files=files)
+    subject = Subject(progress.run, f"expert/{event.perspective}")
+    return Doc(title, tuple(blocks), files=files, folded=True, subject=subject, controls=("rate",))
 
 
 def _synthesis(synthesis: Synthesis, progress: Progress, round_: Round) -> Doc:
@@ -160,7 +153,7 @@ def _synthesis(synthesis: Synthesis, progress: Progress, round_: Round) -> Doc:
     if synthesis.recommendation:
         blocks.append(Markdown(f"**Recommendation:** {synthesis.recommendation}"))
     if synthesis.agreements:
-        blocks.append(Markdown(f"**Agreed**\n\n{_bullets(synthesis.agreements)}"))
+        blocks.append(Markdown(f"**Agreed**\n\n{bullets(synthesis.agreements)}"))
     if synthesis.disagreements:
         blocks.append(_disagreements(synthesis, progress))
     blocks.append(Markdown(f"*{synthesis.model}, {synthesis.seconds:.0f} s*"))
@@ -173,7 +166,8 @@ def _synthesis(synthesis: Synthesis, progress: Progress, round_: Round) -> Doc:
         added = [progress.title(key) for key in synthesis.heard if key not in round_.heard_before]
         news = f"added {', '.join(added)}" if added else "written anew"
         title = f"{title}; {news}" if synthesis.stand_in else f"{title}: {news}"
-    return Doc(title, tuple(blocks), "success", files)
+    subject = Subject(progress.run, "synthesis")
+    return Doc(title, tuple(blocks), "success", files, subject=subject, controls=("rate",))
 
 
 def _disagreements(synthesis: Synthesis, progress: Progress) -> Fold:
@@ -193,27 +187,33 @@ def _no_synthesis(event: SynthesisFailed, progress: Progress) -> Doc:
         event.sentence if event.kind is None else f"the synthesis failed: {event.sentence}{_tries(event.attempts)}"
     )
     standing = "; the answers above stand for themselves" if progress.team == "panel" else ""
-    return Doc("No synthesis", (Markdown(f"{_capital(sentence)}{standing}."),), "warning")
+    return Doc("No synthesis", (Markdown(f"{capital(sentence)}{standing}."),), "warning")
 
 
-def _roster(progress: Progress, receipt: RunReceipt | None) -> Doc:
+def _roster(progress: Progress, round_: Round) -> Doc:
+    title, lines, tone = _outcome(progress)
+    if round_.receipt is not None:
+        lines = [*lines, receipt_line(round_.receipt)]
+    blocks = tuple(Markdown(line) for line in lines)
+    subject = Subject(progress.run)
+    return Doc(title, blocks, tone, mention=round_.asker, subject=subject, controls=controls(progress))
+
+
+def _outcome(progress: Progress) -> tuple[str, list[str], Tone]:
+    """How a run ended: a title, what there is to say, and whether that is good news."""
     heard, seats = len(progress.answered), len(progress.seats)
     if not heard and progress.ended == "finished":
-        lines = [_all_failed(progress), receipt_line(receipt) if receipt else ""]
-        return Doc("Nobody answered", tuple(Markdown(line) for line in lines if line), "error")
+        return "Nobody answered", [_all_failed(progress)], "error"
     lines = [roster_line(progress)]
     if progress.team == "panel" and seats:
         confidence = panel_confidence([answer.confidence for answer in progress.answered], seats)
         lines.append(f"Confidence over all {seats} seats {confidence:.0%}; a seat that was not heard counts as none.")
     if any(failure.kind is FailureKind.TIMED_OUT for failure in progress.failed):
         lines.append("Whoever needed longest is not in it: this leans towards quick answers.")
-    if progress.failed:
-        lines.append("`/panel retry` asks those again that failed." if progress.team == "panel" else "")
-    if receipt is not None:
-        lines.append(receipt_line(receipt))
+    if progress.failed and progress.team == "panel":
+        lines.append("`/panel retry` asks those again that failed.")
     tone: Tone = "warning" if progress.failed or progress.ended == "stopped" else "success"
-    title = "Stopped" if progress.ended == "stopped" else "Done"
-    return Doc(title, tuple(Markdown(line) for line in lines if line), tone)
+    return "Stopped" if progress.ended == "stopped" else "Done", lines, tone
 
 
 def roster_line(progress: Progress) -> str:
@@ -253,8 +253,8 @@ def _all_failed(progress: Progress) -> str:
         reasons.setdefault(reason(failure), []).append(progress.title(failure.perspective))
     if len(reasons) == 1:
         why = next(iter(reasons))
-        return f"{_capital(why)}. It was the same for all {len(progress.failed)} that were asked."
-    return _bullets(f"{', '.join(titles)}: {why}" for why, titles in reasons.items())
+        return f"{capital(why)}. It was the same for all {len(progress.failed)} that were asked."
+    return bullets(f"{', '.join(titles)}: {why}" for why, titles in reasons.items())
 
 
 def _clipped(text: str, name: str) -> tuple[str, tuple[OutFile, ...]]:
@@ -264,7 +264,8 @@ def _clipped(text: str, name: str) -> tuple[str, tuple[OutFile, ...]]:
     return f"{text[:SHOWN].rstrip()}\n\n{note}", (OutFile(name, text),)
 
 
-def _bullets(items: Iterable[str]) -> str:
+def bullets(items: Iterable[str]) -> str:
+    """A Markdown list."""
     return "\n".join(f"- {item}" for item in items)
 
 
@@ -272,135 +273,6 @@ def _tries(attempts: int) -> str:
     return f", {attempts} tries" if attempts > 1 else ""
 
 
-def _capital(sentence: str) -> str:
+def capital(sentence: str) -> str:
+    """A sentence with a capital at its beginning."""
     return sentence[:1].upper() + sentence[1:]
-
-
-def root(asked: str, status: Sequence[str]) -> Doc:
-    """The first post of a thread: what was asked, and which models are asked."""
-    return Doc(asked, tuple(Markdown(line) for line in status))
-
-
-def problem(sentence: str) -> Doc:
-    """One sentence about what was wrong and what to do next."""
-    return Doc(f"{_capital(sentence)}.", tone="error")
-
-
-def broke(run_id: str) -> Doc:
-    """The last word of a run that hit a bug of ours."""
-    text = f"Something went wrong in the bot itself; the log says what (run {run_id})."
-    return Doc("The run broke", (Markdown(text),), "error")
-
-
-PAUSED = "paused: the bot is being restarted"
-
-
-def paused() -> Doc:
-    """The process ends in good order and the run goes on later."""
-    return Doc("Paused, will resume", (Markdown("The bot is being restarted. What was answered is kept."),), "warning")
-
-
-def resumed(restarted: bool) -> Doc:
-    """The run goes on, after a restart or after its database had refused."""
-    why = "The bot was restarted." if restarted else "The bot could not write to its database for a while."
-    return Doc("Resumed", (Markdown(f"{why} Who had answered is not asked again."),))
-
-
-def record_lost(run_id: str) -> Doc:
-    """The run cannot go on, for what it had recorded is not there."""
-    text = f"What run {run_id} had recorded is not in the database any more, so it cannot go on. Ask again."
-    return Doc("The run was lost", (Markdown(text),), "error")
-
-
-def quarantined(run_id: str, crashes: int) -> Doc:
-    """The run is left alone, for it ended the process each time it was taken up."""
-    text = f"The bot crashed {crashes} times while it worked on this, so it is left alone. An admin can look at run"
-    return Doc(
-        "Given up", (Markdown(f"{text} {run_id} with `panelist runs show`; ask again in other words."),), "error"
-    )
-
-
-def is_lost(error: SendError | None) -> bool:
-    """Whether an error speaks against the whole thread: nothing more needs to be sent to it."""
-    return isinstance(error, Gone | PermissionMissing)
-
-
-def thread_lost(error: SendError, topic: str) -> str:
-    """Why a run's thread shows no more of it."""
-    match error:
-        case PermissionMissing():
-            return f"the answers to “{topic}” could not be shown: {error.what}; {error.fix}"
-        case _:
-            return f"the thread of “{topic}” is gone, so its answers could not be shown; panelist runs show has them"
-
-
-def unshown(doc: Doc, error: SendError | None) -> Doc:
-    """In place of a post that the platform did not take."""
-    match error:
-        case TooLarge():
-            why = f"it is longer than the {error.limit:,} characters that fit here"
-        case Rejected():
-            why = "the platform refused it"
-        case _:
-            why = "the platform did not take it in time"
-    text = f"{why}. `panelist runs show` has the whole text."
-    return Doc(f"Not shown: {doc.title[:80]}", (Markdown(_capital(text)),), "warning")
-
-
-def busy(position: int, in_flight: int) -> Doc:
-    """The run is safe and waits for its turn."""
-    text = f"{in_flight} runs are under way. Yours is number {position} in line and begins by itself."
-    return Doc(f"Busy, position {position}", (Markdown(text),))
-
-
-def over_quota(over: OverQuota) -> str:
-    """Which quota is used up, and when it begins anew."""
-    whose = {"person": "you have", "channel": "this channel has", "workspace": "this workspace has"}[over.whom]
-    return f"{whose} had {over.limit} runs today, which is the limit; it begins anew at 00:00 UTC"
-
-
-BUDGET_USED_UP = "today's budget is used up; it begins anew at 00:00 UTC"
-
-
-def too_many(waiting: int) -> str:
-    """As many runs wait as may."""
-    return f"too much is waiting already ({waiting} runs); ask again in a few minutes"
-
-
-def not_taken(why: str) -> Doc:
-    """The command could not be made safe; the platform or the asker may bring it again."""
-    return Doc("Not taken in", (Markdown(f"{_capital(why)}. Nothing was begun."),), "error")
-
-
-def unread(attachments: Sequence[Attachment]) -> Doc:
-    """Which attached files could not be read, and why."""
-    return Doc("Not read", (Markdown(_bullets(f"{file.name}: {file.problem}" for file in attachments)),), "warning")
-
-
-def not_opened(error: SendError) -> str:
-    """Why no thread could be opened, and what to do about it."""
-    match error:
-        case PermissionMissing():
-            return f"{error.what}; {error.fix}"
-        case RateLimited():
-            return f"the platform asks to wait {error.retry_after:.0f} s; ask again then"
-        case _:
-            return "the answer could not be posted here; ask again, or in another place"
-
-
-def settings(status: Sequence[str]) -> Doc:
-    """What is set in this process."""
-    return Doc("Settings", (Markdown(_bullets(status)),))
-
-
-def help_text(instead_of: str = "") -> Doc:
-    """The commands; after a line that was none, with a word on that."""
-    title = f"That is no command: {instead_of[:80]}" if instead_of else "What you can ask"
-    return Doc(title, (Markdown(HELP),), "warning" if instead_of else "info")
-
-
-def panel_list(catalog: Catalog) -> Doc:
-    """The panels there are, and what was wrong with those that could not be read."""
-    rows = tuple((panel.name, panel.description, str(len(panel.perspectives))) for panel in catalog)
-    problems = tuple(Markdown(f"**Not usable:** {sentence}") for sentence in catalog.problems)
-    return Doc("Panels", (Table(("Panel", "For", "Experts"), rows), *problems))

@@ -8,9 +8,9 @@ from bot.stored import Quotas
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`admins` are people's ids, `allowed_channels` channels' ids; either may have its surface before it, as in
-    `slack:U012AB`. `allowed_channels=None` allows all; an empty set allows none. Over `runs_in_flight`, 0
-    for no limit, runs wait."""
+    """`admins` are people's ids, `allowed_channels` channels' ids; either may have its surface before it, or that and
+    its workspace, as in `chat:U012AB` and `chat:T034CD:U012AB`. `allowed_channels=None` allows all; an empty set allows
+    none. Over `runs_in_flight`, 0 for no limit, runs wait."""
 
     admins: frozenset[str] = frozenset()
     allowed_channels: frozenset[str] | None = None
@@ -19,18 +19,23 @@ class Rules:
     runs_waiting: int = 0
 
     def is_admin(self, who: Invocation) -> bool:
-        """Whether the one who asks may stop anybody's run and has no quota."""
-        return bool({who.author, f"{who.place.surface}:{who.author}"} & self.admins)
+        """Whether the one who asks may stop and delete anybody's run and has no quota."""
+        return bool(_names(who.place, who.author) & self.admins)
 
     def allows(self, place: Place) -> bool:
         """Whether runs may be asked for in a place."""
         if self.allowed_channels is None:
             return True
-        return bool({place.channel, f"{place.surface}:{place.channel}"} & self.allowed_channels)
+        return bool(_names(place, place.channel) & self.allowed_channels)
 
     def quotas_of(self, who: Invocation) -> Quotas:
         """The quotas that count for the one who asks."""
         return Quotas() if self.is_admin(who) else self.quotas
+
+
+def _names(place: Place, one: str) -> set[str]:
+    """What a setting may call somebody, or a channel."""
+    return {one, f"{place.surface}:{one}", f"{place.surface}:{place.tenant}:{one}"}
 
 
 def listed(text: str | None) -> frozenset[str] | None:

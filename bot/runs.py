@@ -115,6 +115,7 @@ class DurableRuns:
     def __init__(self, path: Path, conduct: Conduct, *, executor: str = "worker-0") -> None:
         self._path, self._conduct, self._executor = path, conduct, executor
         self._under_way: dict[RoundId, asyncio.Task[Any]] = {}
+        self._not_left: dict[RoundId, asyncio.Task[Any]] = {}
         self._put_off: set[RoundId] = set()
         self._resuming: asyncio.Task[None] | None = None
         self._workflow: Any = None
@@ -195,6 +196,12 @@ class DurableRuns:
             found |= {by_id[each.workflow_id]: _standing(each) for each in workflows}
         return found
 
+    async def left(self, rounds: Sequence[RoundId]) -> None:
+        """Wait until none of the rounds is carried out here, and how each ended is recorded."""
+        tasks = [task for round_id in rounds if (task := self._not_left.get(round_id)) is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+
     async def delete(self, rounds: Sequence[RoundId]) -> None:
         """Remove all that was recorded of runs; each with its last round. Raises `StoreFailed`."""
         ids = [str(RoundId(last.run, n)) for last in rounds for n in range(1, last.number + 1)]
@@ -206,7 +213,8 @@ class DurableRuns:
         """The workflow. Whatever leaves it but a cancellation is its end, so a run that is put off is cancelled."""
         task = asyncio.current_task()
         assert task is not None
-        self._under_way[round_id] = task
+        self._under_way[round_id] = self._not_left[round_id] = task
+        task.add_done_callback(lambda ended: self._forget(round_id, ended))
         try:
             # A task of its own, which the black box sees.
             with working_on(round_id.run):
@@ -225,6 +233,10 @@ class DurableRuns:
             raise
         finally:
             del self._under_way[round_id]
+
+    def _forget(self, round_id: RoundId, ended: "asyncio.Task[Any]") -> None:
+        if self._not_left.get(round_id) is ended:
+            del self._not_left[round_id]
 
     async def _report_strangers(self) -> None:
         """Say which runs were begun by another version, so that none is stranded in silence."""

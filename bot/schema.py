@@ -26,6 +26,8 @@ runs = sa.Table(
     sa.Column("invocation", sa.Text, nullable=False),
     sa.Column("brief", sa.Text, nullable=False),
     sa.Column("thread", sa.Text),
+    # What the platform calls the thread: a command given within it is about the latest run there.
+    sa.Column("thread_id", sa.Text),
     # Starts of the process in which it was under way; crashes since it last got on, and those it is blamed for.
     sa.Column("boots", sa.Integer, nullable=False),
     sa.Column("stuck", sa.Integer, nullable=False),
@@ -48,6 +50,7 @@ runs = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Index("runs_by_status", "status", "turn"),
     sa.Index("runs_by_place", "surface", "tenant", "channel", "created_at"),
+    sa.Index("runs_by_thread", "surface", "tenant", "channel", "thread_id", "created_at"),
     sa.Index("runs_by_author", "surface", "tenant", "author", "created_at"),
     sa.Index("runs_by_time", "created_at"),
     sa.Index("runs_by_turn", "turn"),
@@ -73,4 +76,41 @@ outbox = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("at", sa.Double, nullable=False),
     comment="Every post: sending, sent (with where it stands) or failed (with why)",
+)
+
+place_settings = sa.Table(
+    "place_settings",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("surface", "tenant", "channel")),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.Column("pillars", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    comment="What every question in a place is given beside its topic, and who said so last",
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("run", "part", "author")),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    comment="What people think of an answer or a synthesis: the newest verdict of each",
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("invocation", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    comment="Runs that are to go, posts and all, and who asked for that",
+)
+
+departures = sa.Table(
+    "departures",
+    metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("surface", "tenant")),
+    sa.Column("at", sa.Double, nullable=False),
+    comment="Workspaces that the bot was removed from, until all that is kept of them until then is gone",
 )

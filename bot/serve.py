@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -20,17 +20,27 @@ CLOSING_SECONDS = 2.0
 """What of the grace is kept for closing the databases."""
 
 
-async def serve(plan: Plan, fronts: Mapping[str, FrontEnd], grace: float) -> None:
-    """Serve until SIGTERM or SIGINT, or until no front end has more to give.
+async def serve(
+    plan: Plan,
+    fronts: Mapping[str, FrontEnd],
+    grace: float,
+    opened: Callable[[Open], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, until no front end has more to give, or until one of them fails. `opened` is told
+    the house before anything is taken in.
 
     Then intake stops, calls under way get what is left of `grace` seconds, and the threads of runs that are not over
-    are told that they will go on. A second signal ends the process at once. Raises `StoreUnusable`.
+    are told that they will go on. A second signal ends the process at once. Raises `StoreUnusable` and, once all that
+    was done, `FrontEndFailed`.
     """
     ending = asyncio.Event()
     with _told_to_end(ending, grace):
         async with open_house(plan, fronts) as house:
-            await _until(ending, house, fronts)
-            await house.conductor.pause(max(0.0, grace - PAUSE_SECONDS - CLOSING_SECONDS))
+            opened(house)
+            try:
+                await _until(ending, house, fronts)
+            finally:
+                await house.conductor.pause(max(0.0, grace - PAUSE_SECONDS - CLOSING_SECONDS))
     for front in fronts.values():
         await front.close()
 

@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.port import Invocation, Place
+from adapters.port import FrontEnd, FrontEndFailed, Invocation, Place
 from adapters.safety import one_line
 from adapters.terminal import TerminalFrontEnd
 from bot import compose, doctor
@@ -38,6 +38,9 @@ from teams.weights import WeightsUnavailable, fetch_weights
 if TYPE_CHECKING:
     from bot.house import Open, Plan
     from bot.record import Found
+
+FAILED = 1
+"""Exit code when a front end cannot go on: whoever watches the process starts it again."""
 
 USAGE = 2
 """Exit code for a command line or settings that cannot be used."""
@@ -73,6 +76,9 @@ def _outcome(error: BaseException) -> int | None:
     match error:
         case Unaskable() | UnreadableDocument() | StoreFailed():
             return _complain(str(error))
+        case FrontEndFailed():
+            _complain(str(error))
+            return FAILED
         case compose.NoModel():
             _complain(str(error))
             return NOBODY_ANSWERED
@@ -99,6 +105,8 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
             return _serve(args.front_end, settings, catalog)
         case "runs":
             return _runs(args, settings)
+        case "slack":
+            return _slack_manifest(args.url, socket=args.socket or args.url is None, public=args.public)
         case "doctor":
             return asyncio.run(doctor.examine(settings, catalog))
         case _:
@@ -167,20 +175,50 @@ async def _serve_folder(folder: Path, settings: Settings, catalog: Catalog) -> i
     """Serve a folder until SIGTERM or Ctrl-C; runs under way go on at the next start."""
     # Needs a POSIX file system, and so must not be asked of whoever only opens a terminal.
     from adapters.folder import FolderFrontEnd
+
+    front = FolderFrontEnd(folder)
+    said = f"serving {folder}; commands go into {folder / 'in'}"
+    return await _served({front.name: front}, said, settings, catalog)
+
+
+async def _serve_chat(settings: Settings, catalog: Catalog) -> int:
+    """Serve the chat front ends that are set up, the same way."""
+    from bot import chat
+    from bot.house import served_folder
+    from bot.http import Web
+
+    slack, ready = chat.slack_config(settings.bot, served_folder(settings.bot.panelist_home)), chat.Readiness()
+    async with AsyncExitStack() as stack:
+        # Open before the models are: whoever watches the process sees that it starts.
+        chats = await stack.enter_async_context(chat.chat([slack]))
+        said = f"serving {', '.join(chats.fronts)}"
+        port = chat.web_port(settings.bot, slack)
+        if port is not None:
+            await stack.enter_async_context(Web(chats.health, chats.routes, port, checks=ready.checks))
+            said += f"; web server on port {port}"
+        return await _served(chats.fronts, said, settings, catalog, ready.opened)
+
+
+async def _served(
+    fronts: "Mapping[str, FrontEnd]",
+    said: str,
+    settings: Settings,
+    catalog: Catalog,
+    opened: "Callable[[Open], None]" = lambda _: None,
+) -> int:
     from bot.house import served_folder
     from bot.serve import serve
 
-    front = FolderFrontEnd(folder)
     bot = settings.bot
     with showing_download() as downloading:
         async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
-            sys.stderr.write(f"panelist: serving {folder}; commands go into {folder / 'in'}\n")
+            sys.stderr.write(f"panelist: {said}\n")
             plan = replace(
                 _plan(served_folder(bot.panelist_home), models, settings, catalog),
                 rules=compose.rules_of(settings),
                 budgets=compose.budgets_of(settings),
             )
-            await serve(plan, {front.name: front}, bot.panelist_grace)
+            await serve(plan, fronts, bot.panelist_grace, opened)
     return 0
 
 
@@ -255,8 +293,21 @@ def _serve(front_end: str | None, settings: Settings, catalog: Catalog) -> int:
         if kind != "folder" or not folder:
             return _complain(f"--front-end {front_end} is none; write folder:DIR, as in folder:./panelist")
         return asyncio.run(_serve_folder(Path(folder), settings, catalog))
-    missing = doctor.missing_front_ends(settings)
-    return _complain(*missing, "no chat front end is built into this version yet: use 'panelist' in a terminal")
+    from bot import chat
+
+    if chat.slack_config(settings.bot, Path()).missing:
+        return _complain(*chat.missing(settings.bot), "set one up (see README.md), or use 'panelist' in a terminal")
+    return asyncio.run(_serve_chat(settings, catalog))
+
+
+def _slack_manifest(url: str | None, *, socket: bool, public: bool) -> int:
+    from adapters.slack.manifest import manifest
+
+    if url is not None and not url.startswith("https://"):
+        return _complain(f"--url {url} cannot be used: Slack sends to https:// addresses only")
+    made = manifest(url, socket=socket, public=public)
+    sys.stdout.write(json.dumps(made, indent=2) + "\n")
+    return 0
 
 
 def _runs(args: argparse.Namespace, settings: Settings) -> int:

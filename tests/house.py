@@ -13,6 +13,15 @@ from teams.catalog import load_catalog
 from teams.panel import ExpertPanel
 from teams.scripted import Prompt, expert_reply, scripted_lm, synthesis_reply
 
+SEATS = {
+    "option_finder",
+    "precedent_researcher",
+    "cost_examiner",
+    "people_advocate",
+    "feasibility_planner",
+    "failure_examiner",
+}
+
 
 class ScriptedTeams(ModelTeams):
     """The real teams on scripted models."""
@@ -26,6 +35,25 @@ class ScriptedTeams(ModelTeams):
 
 async def good(prompt: Prompt):
     return expert_reply(f"{prompt.perspective} speaks") if prompt.perspective else synthesis_reply("all in all")
+
+
+class Held:
+    """A script whose experts wait until they are let go; `waiting` are those that were asked."""
+
+    def __init__(self, *who: str) -> None:
+        self.who, self.waiting, self.go = set(who) or SEATS, [], asyncio.Event()
+
+    async def __call__(self, prompt: Prompt):
+        if prompt.perspective in self.who:
+            self.waiting.append(prompt.perspective)
+            await self.go.wait()
+        return await good(prompt)
+
+
+async def until(there) -> None:
+    async with asyncio.timeout(20):
+        while not there():
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -20,19 +20,24 @@ from adapters.folder.journal import BoardFile, Journal
 from adapters.folder.names import file_name, is_thread_name, plain, thread_name
 from adapters.plain import board_source, doc_source
 from adapters.port import (
+    AskForm,
+    Attachment,
     Board,
     Capabilities,
     Doc,
     Gone,
+    Health,
     Invocation,
     MessageRef,
     NotDispatched,
     NotSafe,
     Place,
     Receipt,
+    Rejected,
     SendError,
     Sink,
     ThreadRef,
+    Unfetched,
     Unknown,
 )
 from adapters.safety import one_line
@@ -63,6 +68,7 @@ class FolderFrontEnd:
         self._boards: WeakValueDictionary[Path, BoardFile] = WeakValueDictionary()
         self._recent: deque[Journal | BoardFile] = deque(maxlen=_REMEMBERED)
         self._closed = asyncio.Event()
+        self._readable = True
         # Not the loop's own pool, whose threads others may hold for as long as a database is away.
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="folder")
 
@@ -118,19 +124,36 @@ class FolderFrontEnd:
         )
         return _failed(error) if error else Receipt("sent", parts=1)
 
+    async def ask(self, invocation: Invocation, form: AskForm) -> Receipt:
+        """A folder has no forms."""
+        return _failed(Rejected("a folder has no forms"))
+
+    async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
+        """Attachments of a folder come with their text."""
+        return Unfetched("a folder takes attachments with their text only; put it into the command's file")
+
+    async def remove(self, ref: MessageRef) -> SendError | None:
+        """Nothing that stands in a folder's files is taken out of them: whoever owns the folder deletes files."""
+        return Rejected("what was written into a folder stays; delete the thread's files")
+
+    def health(self) -> Health:
+        """Whether its folder can be read and it was not closed."""
+        if self._closed.is_set():
+            return Health(ready=False, detail="it is closed")
+        return Health(self._readable, "" if self._readable else f"{self._folder} cannot be read")
+
     async def serve(self, sink: Sink) -> None:
         """Take in what appears, until closed. Makes the folder where it is missing; OSError where it cannot."""
         await self._in_thread(partial((self._folder / "in").mkdir, parents=True, exist_ok=True))
-        readable = True
         while not self._closed.is_set():
             try:
                 names = await self._in_thread(self._inbox.waiting)
-                readable = True
+                self._readable = True
             except OSError as error:
                 names = []
-                if readable:
+                if self._readable:
                     log.error("folder.unreadable", folder=str(self._folder), why=error.strerror or str(error))
-                readable = False
+                self._readable = False
             for name in names:
                 if not self._closed.is_set():
                     await self._deliver(name, sink)

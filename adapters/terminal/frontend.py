@@ -8,10 +8,13 @@ from typing import Protocol
 from uuid import uuid4
 
 from adapters.port import (
+    AskForm,
+    Attachment,
     Board,
     Capabilities,
     Doc,
     Gone,
+    Health,
     Invocation,
     Markdown,
     MessageRef,
@@ -19,9 +22,11 @@ from adapters.port import (
     NotSafe,
     Place,
     Receipt,
+    Rejected,
     SendError,
     Sink,
     ThreadRef,
+    Unfetched,
 )
 from adapters.safety import one_line
 from adapters.terminal.boards import ShownBoard
@@ -114,6 +119,24 @@ class TerminalFrontEnd:
         """Show a document that belongs to no thread: one person reads all there is."""
         error = self._show(doc, "")
         return Receipt("failed", error=error) if error else Receipt("sent", parts=1)
+
+    async def ask(self, invocation: Invocation, form: AskForm) -> Receipt:
+        """A terminal has no forms: one line is all there is to fill in."""
+        return Receipt("failed", error=Rejected("a terminal has no forms"))
+
+    async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
+        """A line that is typed brings no files."""
+        return Unfetched("a terminal takes no attachments; give files with --docs")
+
+    async def remove(self, ref: MessageRef) -> SendError | None:
+        """What is on a screen, or went down a pipe, stays."""
+        return Rejected("what was written to a terminal stays; clear the screen")
+
+    def health(self) -> Health:
+        """Whether anybody reads it."""
+        if self._closed:
+            return Health(ready=False, detail=_CLOSED.reason)
+        return Health(not self._screen.broken, _GONE.what if self._screen.broken else "")
 
     async def serve(self, sink: Sink) -> None:
         """Take in what is typed or piped, one invocation per line, until it ends or the person leaves."""

@@ -5,11 +5,14 @@ A rig drives one front end against its fake platform and reads back what a perso
 
 import re
 import unicodedata
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
 
 from adapters.port import (
+    AskForm,
+    Attachment,
     Board,
     BoardRow,
     Doc,
@@ -17,9 +20,12 @@ from adapters.port import (
     FrontEnd,
     Invocation,
     Markdown,
+    MessageRef,
     NotDispatched,
     OutFile,
     Receipt,
+    Rejected,
+    Subject,
     Table,
     ThreadRef,
 )
@@ -270,6 +276,95 @@ class AdapterContract:
         assert receipt.outcome == "sent"
         assert "Say what to ask about." in await rig.told(invocation)
         assert await rig.pings() == []
+
+    async def test_whoever_is_mentioned_is_the_only_one_who_is_alerted(self, rig: Rig) -> None:
+        invocation = await rig.ask("/panel one")
+        root = Doc("Root.", (Markdown("What was asked. @everyone"),), mention=invocation.author)
+        thread = await rig.front.open_thread(invocation, root, key="run/root")
+        assert isinstance(thread, ThreadRef)
+        post = Doc("An answer", (Markdown("Its words. <!here>"),), mention=invocation.author)
+        assert (await rig.front.post(thread, post, key="run/1")).outcome == "sent"
+        text = await self.text(rig, thread)
+        assert "What was asked." in text
+        assert "Its words." in text
+        assert await rig.pings() == []
+
+    async def test_a_hostile_mention_alerts_nobody_else_and_hides_no_text(self, rig: Rig) -> None:
+        thread = await self.opened(rig)
+        for number, mention in enumerate((HOSTILE, "U1> <!channel", "everyone", "here", "&42", "1> @everyone <@2")):
+            doc = Doc("An answer", (Markdown(f"Words {number}."),), mention=mention)
+            await rig.front.post(thread, doc, key=f"run/{number}")
+        text = await self.text(rig, thread)
+        assert steering(text) == []
+        assert all(f"Words {number}." in text for number in range(6))
+        assert await rig.pings() == []
+
+    async def test_a_folded_document_with_controls_says_its_title_and_keeps_its_text(self, rig: Rig) -> None:
+        thread = await self.opened(rig)
+        subject, text = Subject("run", "expert/critic"), (Markdown("The whole answer."),)
+        doc = Doc("Critic: no", text, folded=True, subject=subject, controls=("rate",))
+        assert (await rig.front.post(thread, doc, key="run/1")).outcome == "sent"
+        whole = "\n".join([await self.text(rig, thread), *(await rig.files(thread)).values()])
+        assert "Critic: no" in whole
+        assert "The whole answer." in whole
+
+    async def test_a_board_with_its_root_shows_both(self, rig: Rig) -> None:
+        thread = await self.opened(rig, "moving")
+        board = Board("The panel", (BoardRow("Economist", "running"),), run="run", controls=("stop",))
+        receipt = await rig.front.board(thread, replace(board, root=said("Root of moving.")), revision=1)
+        assert receipt.outcome == "sent"
+        assert "Root of moving." in await self.text(rig, thread)
+        assert "Economist" in await rig.board(thread)
+
+    async def test_a_post_is_removed_or_it_is_said_that_nothing_can_be(self, rig: Rig) -> None:
+        thread = await self.opened(rig)
+        kept = await rig.front.post(thread, said("This one stays."), key="run/1")
+        gone = await rig.front.post(thread, said("This one goes."), key="run/2")
+        assert kept.ref is not None
+        assert gone.ref is not None
+        errors = [await rig.front.remove(gone.ref) for _ in range(2)]
+        text = await self.text(rig, thread)
+        assert "This one stays." in text
+        if errors == [None, None]:
+            assert "This one goes." not in text
+            assert await rig.front.find(thread, "run/2") is None
+        else:
+            assert all(isinstance(error, Rejected) and error.reason for error in errors)
+            assert "This one goes." in text
+
+    async def test_a_root_and_a_board_are_removed_too_or_it_is_said(self, rig: Rig) -> None:
+        thread = await self.opened(rig, "moving")
+        board = await rig.front.board(thread, Board("The panel", (BoardRow("Economist", "done"),)), revision=1)
+        assert board.ref is not None
+        root = MessageRef(thread, (thread.root or thread.thread,))
+        errors = [await rig.front.remove(ref) for ref in (board.ref, root)]
+        if errors == [None, None]:
+            assert "Root of moving." not in await self.text(rig, thread)
+        else:
+            assert all(isinstance(error, Rejected) and error.reason for error in errors)
+
+    async def test_a_form_is_shown_or_refused_by_a_receipt(self, rig: Rig) -> None:
+        invocation = await rig.ask("/panel")
+        form = AskForm("", (("decision", "Decision"),), "decision", "a bakery", "bread")
+        receipt = await rig.front.ask(invocation, form)
+        if rig.front.capabilities(invocation.place).forms:
+            assert receipt.outcome == "sent" or receipt.error is not None
+        else:
+            assert receipt.outcome == "failed"
+            assert isinstance(receipt.error, Rejected)
+
+    async def test_a_file_that_cannot_be_had_is_a_value(self, rig: Rig) -> None:
+        invocation = await rig.ask("/panel one")
+        got = await rig.front.fetch(invocation, Attachment("notes.md", ref="there is no such file"))
+        assert not isinstance(got, bytes)
+
+    async def test_a_front_end_that_is_served_is_well_and_one_that_is_closed_is_not(self, rig: Rig) -> None:
+        await rig.ask("/panel one")
+        assert rig.front.health().ready
+        await rig.front.close()
+        health = rig.front.health()
+        assert not health.ready
+        assert health.detail
 
     async def test_an_empty_document_is_no_fault(self, rig: Rig) -> None:
         thread = await self.opened(rig)

@@ -27,7 +27,7 @@ class MemoryRig:
         self.front: FrontEnd = front
 
     async def ask(self, text: str) -> Invocation:
-        return await self.memory.ask(text)
+        return await self.memory.say(text)
 
     async def shown(self, thread: ThreadRef) -> list[str]:
         return self.memory.shown(thread)
@@ -77,8 +77,8 @@ async def test_what_is_asked_reaches_the_sink_and_is_recorded() -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(front.serve(hear))
-        asked = await front.ask("/panel x", author="bob", key="again")
-        await front.ask("/panel x", author="bob", key="again")
+        asked = await front.say("/panel x", author="bob", key="again")
+        await front.say("/panel x", author="bob", key="again")
         await front.close()
     assert heard == front.asked == [asked, asked]
     assert asked.author == "bob"

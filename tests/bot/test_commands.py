@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands import Ask, Help, Panels, Research, Retry, Settings, Stop, parse
+from bot.commands import Ask, Delete, Help, Panels, Rate, Research, Retry, Settings, Stop, parse
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,27 @@ from bot.commands import Ask, Help, Panels, Research, Retry, Settings, Stop, par
         ("/panel list", Panels()),
         ("/panel settings", Settings()),
         ("/panel help", Help()),
+        ("/panel delete", Delete()),
+        ("/panel delete the old logs?", Ask("delete the old logs?")),
+        ("/panel rate up synthesis", Rate("up", "synthesis")),
+        ("/panel  Rate  DOWN  expert/cost_examiner ", Rate("down", "expert/cost_examiner")),
+        ("/panel rate up", Ask("rate up")),
+        ("/panel rate up and down", Ask("rate up and down")),
+        ("/panel rate up expert/", Ask("rate up expert/")),
+        ("/panel rate up synthesis or not?", Ask("rate up synthesis or not?")),
+        ("/panel rate limits for our API?", Ask("rate limits for our API?")),
+        ("/panel settings profile A bakery\nin a village", Settings("profile", "A bakery\nin a village")),
+        ("/panel settings PILLARS bread, people", Settings("pillars", "bread, people")),
+        ("/panel settings profile", Settings("profile")),
+        ("/panel settings profile -", Settings("profile")),
+        ("/panel settings profile – or not", Settings("profile", "– or not")),
+        ("/panel settings profiles of customers?", Ask("settings profiles of customers?")),
+        ("/panel settings of the oven?", Ask("settings of the oven?")),
+        ("/panel -- settings profile x", Ask("settings profile x")),
+        ("/panel -- rate up synthesis", Ask("rate up synthesis")),
+        ("/panel -- delete", Ask("delete")),
+        ("/panel --panel engineering delete", Ask("delete", "engineering")),
+        ("/research delete", Research("delete")),
         ("hello", Help("hello")),
         ("/panels", Help("/panels")),
         ("/pan", Help("/pan")),

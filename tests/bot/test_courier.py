@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.memory import Fault, MemoryFrontEnd
 from adapters.port import (
@@ -29,10 +30,12 @@ from adapters.port import (
     ThreadRef,
     TooLarge,
     Unknown,
+    Unreadable,
 )
-from bot.courier import UNKNOWN_TRIES, Courier, Patience
+from bot.courier import Courier
 from bot.errors import StoreFailed
 from bot.stored import Posted
+from bot.tries import UNKNOWN_TRIES, Patience
 
 PLACE = Place("memory", "tests", "general")
 ASKED = Invocation(PLACE, "ann", "/panel Open?", "run", "command")
@@ -73,6 +76,9 @@ class Rows:
 
     async def sent(self, key: str, ref: MessageRef) -> None:
         self._note(replace(self.posts[key], state="sent", ref=ref))
+
+    async def stands(self, key: str, run_id: str, ref: MessageRef) -> None:
+        self._note(Posted(key, "sent", ref))
 
     async def opened(self, run_id: str, key: str, thread: ThreadRef) -> None:
         self.threads[run_id] = thread
@@ -685,3 +691,163 @@ async def test_patience_ends_for_a_root_too(hasty, front, rows):
     assert await hasty.open() == NOT_SENT
     assert 3 < len(front.calls) < 1_000
     assert rows.why == {"run/root": "NotDispatched"}
+
+
+# Where the platform does not let the bot look
+
+
+@pytest.mark.parametrize("boot", [1, 2])
+async def test_a_post_that_cannot_be_looked_for_is_sent_at_least_once_and_that_is_logged(house, front, rows, boot):
+    thread = await house.thread()
+    rows.left_sending("run/a")
+    front.script(Fault(Unreadable("no right to read"), operation="find"))
+    with capture_logs() as logs:
+        await house.deliver("run/a", boot=boot, thread=thread)
+    assert front.posted("run/a") == 1
+    assert rows.state("run/a") == "sent"
+    assert [(entry["event"], entry["key"]) for entry in logs] == [("post.sent_unsure", "run/a")]
+
+
+async def test_a_send_without_an_answer_that_cannot_be_looked_for_is_sent_again(house, front, rows):
+    front.script(Fault(NO_ANSWER), Fault(Unreadable("no right to read"), operation="find"))
+    await house.deliver("run/a")
+    assert front.posted("run/a") == 2
+    assert rows.state("run/a") == "sent"
+
+
+async def test_a_root_that_cannot_be_looked_for_is_shown_at_least_once(house, front, rows):
+    rows.left_sending("run/root")
+    front.script(Fault(Unreadable("no right to read"), operation="find"))
+    with capture_logs() as logs:
+        thread = await house.open()
+    assert front.threads() == (thread,)
+    assert [(entry["event"], entry["key"]) for entry in logs] == [("post.sent_unsure", "run/root")]
+
+
+# Boards that are counted by themselves
+
+APART = Capabilities(pace=Pace(most=1, seconds=0.3), board_pace=Pace(most=1, seconds=0.3))
+
+
+async def test_boards_that_are_counted_by_themselves_do_not_wait_for_posts_nor_posts_for_them(rows):
+    front = Front(capabilities=APART)
+    loop = asyncio.get_running_loop()
+    async with House(front, rows).delivery() as delivery:
+        began = loop.time()
+        delivery.put("run/a", doc("a"))
+        delivery.show(board("b"))
+        await delivery.settled()
+        assert loop.time() - began < 0.25
+    assert {call.operation for call in front.calls} == {"open_thread", "post", "board"}
+
+
+async def test_boards_of_one_tenant_share_a_pace_and_those_of_another_have_their_own(rows):
+    front = Front(capabilities=APART)
+    house = House(front, rows)
+    places = {"one": PLACE, "two": replace(PLACE, channel="random"), "far": replace(PLACE, tenant="elsewhere")}
+    began, shown = asyncio.get_running_loop().time(), {}
+
+    async def deliver(run: str) -> None:
+        async with house.delivery(await house.thread(run, places[run]), run) as delivery:
+            delivery.show(board(run))
+            await delivery.settled()
+            shown[run] = asyncio.get_running_loop().time() - began
+
+    await asyncio.gather(*map(deliver, places))
+    assert shown["far"] < 0.25
+    assert min(shown["one"], shown["two"]) < 0.25 < max(shown["one"], shown["two"])
+
+
+async def test_a_newer_board_takes_the_place_of_one_that_waits_and_the_last_is_tried_until_it_is_shown(rows):
+    front = Front(capabilities=APART)
+    front.script(*[Fault(NOT_SENT, operation="board")] * 2)
+    last = board("last", finished=True)
+    async with House(front, rows).delivery() as delivery:
+        delivery.show(board("first"))
+        while not front.boards():
+            await asyncio.sleep(0.005)
+        for title in "abc":
+            delivery.show(board(title))
+        delivery.show(last)
+        await delivery.settled()
+    assert [each.title for each in front.boards()] == ["first", "last", "last"]
+    assert front.shown_board(delivery.thread) == last
+
+
+async def test_what_was_said_is_waited_for_without_the_board(rows):
+    front = Front(capabilities=APART)
+    async with House(front, rows).delivery() as delivery:
+        delivery.show(board("first"))
+        await delivery.settled()
+        delivery.show(board("waits for its turn"))
+        delivery.put("run/a", doc("a"))
+        await delivery.said()
+        assert len(front.boards()) == 1
+        await delivery.settled()
+    assert len(front.boards()) == 2
+
+
+@pytest.mark.parametrize("operation", ["post", "board"])
+async def test_a_thread_that_is_lost_on_one_way_is_lost_on_the_other(rows, operation):
+    front = Front(capabilities=Capabilities(board_pace=Pace(most=100)))
+    front.script(Fault(MISSING, operation=operation))
+    async with House(front, rows).delivery() as delivery:
+        delivery.put("run/a", doc("a"))
+        delivery.show(board("b"))
+        await delivery.settled()
+        before = len(front.calls)
+        delivery.put("run/b", doc("b"))
+        delivery.show(board("c", finished=True))
+        await delivery.settled()
+    assert delivery.lost == MISSING
+    assert len(front.calls) == before
+
+
+# Where boards stand
+
+
+async def test_where_a_board_stands_is_noted_once(house, rows):
+    async with house.delivery() as delivery:
+        for title in "ab":
+            delivery.show(board(title))
+            await delivery.settled()
+    assert rows.told == [("run/board/1", "sent")]
+    assert rows.posts["run/board/1"].ref == MessageRef(delivery.thread, ("board",))
+    async with house.delivery(delivery.thread, boot=2) as again:
+        again.show(board("c"))
+        await again.settled()
+    assert len(rows.told) == 1
+
+
+async def test_a_board_that_stands_in_the_root_is_not_noted_and_one_that_moves_is_noted_anew(rows):
+    class Moving(Front):
+        ids = ("root-message",)
+
+        async def board(self, thread: ThreadRef, board: Board, *, revision: int) -> Receipt:
+            return Receipt("sent", MessageRef(thread, self.ids), 1)
+
+    front = Moving()
+    house = House(front, rows)
+    thread = replace(await house.thread(), root="root-message")
+    async with house.delivery(thread) as delivery:
+        for front.ids in (("root-message",), ("b1",), ("b2",), ("b1",)):
+            delivery.show(board("b"))
+            await delivery.settled()
+    assert {key: post.ref.ids for key, post in rows.posts.items()} == {"run/board/1": ("b1",), "run/board/2": ("b2",)}
+
+
+# Taking away
+
+
+async def test_what_was_posted_is_taken_away_however_often_that_has_to_be_tried(house, front, rows):
+    delivery = await house.deliver("run/a", "run/b")
+    front.script(*(Fault(error, operation="remove") for error in (RateLimited(0.02), NOT_SENT, NO_ANSWER)))
+    assert await house.courier.remove(rows.posts["run/a"].ref) is None
+    assert front.keys(delivery.thread) == ["run/root", "run/b"]
+
+
+@pytest.mark.parametrize(("error", "said"), [(MISSING, MISSING), (Rejected("no"), Rejected("no")), (Gone("x"), None)])
+async def test_what_may_not_be_taken_away_is_tried_once_and_what_is_gone_is_no_fault(house, front, rows, error, said):
+    await house.deliver("run/a")
+    front.script(Fault(error, operation="remove"))
+    assert await house.courier.remove(rows.posts["run/a"].ref) == said

@@ -1,6 +1,7 @@
 """Databases that refuse: each fault is one sentence with what to do, at once, and nothing that was accepted is lost."""
 
 import asyncio
+import json
 import os
 import random
 import re
@@ -17,17 +18,24 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
+from adapters.port import ThreadRef
 from bot.database import in_use, sole_process, sqlite_engine, sqlite_reader
 from bot.errors import StoreFailed, StoreUnusable
+from bot.feedback import read_feedback
 from bot.migrations import migrate
+from bot.migrations.versions import v0001_runs
+from bot.place_settings import PlaceSettings, settings_of
 from bot.rounds import RoundId
+from bot.rows import new_run
 from bot.schema import metadata
 from bot.store import read_runs
 from bot.stored import Accepted
 from teams.model import Source
-from tests.stores import BRIEF, FREE, accepted, asked, store_at
+from teams.wire import dump
+from tests.stores import BRIEF, FREE, NOON, PLACE, accepted, asked, store_at
 
 ROOT = Path(__file__).parent.parent.parent
 TECHNICAL = re.compile(r"INSERT|SELECT|BEGIN|PRAGMA|sqlite|sqlalche|Error|CANARY")
@@ -271,6 +279,40 @@ def test_a_locked_database_is_said_at_the_start(path):
         pytest.raises(StoreUnusable, match=re.escape(f"{path} cannot be used: another program holds the database")),
     ):
         migrate(sqlite_engine(path, lock_seconds=0.2))
+
+
+def first_schema(path: Path, *rows: dict[str, object]) -> None:
+    """A database as the first version of the schema left it, with these runs in it."""
+    engine = sqlite_engine(path)
+    with engine.begin() as connection:
+        with Operations.context(MigrationContext.configure(connection)):
+            v0001_runs.upgrade()
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('0001')")
+        table = sa.Table("runs", sa.MetaData(), autoload_with=connection)
+        for row in rows:
+            connection.execute(sa.insert(table), row)
+    engine.dispose()
+
+
+def first_row(key: str, turn: int, **columns) -> dict[str, object]:
+    row = {**new_run(asked(key), BRIEF, NOON + turn), "turn": turn, **columns}
+    return {name: value for name, value in row.items() if name != "thread_id"}
+
+
+async def test_runs_of_the_first_schema_are_kept_and_found_by_their_thread(path):
+    thread = ThreadRef(PLACE, "thread-1")
+    opened = {"status": "running", "thread": json.dumps(dump(thread))}
+    first_schema(path, first_row("one", 1, **opened), first_row("two", 2))
+    assert [run.id for run in read_runs(sqlite_reader(path))] == ["two", "one"], "readable also before it is migrated"
+    assert read_feedback(sqlite_reader(path), "one") == ()
+    async with store_at(path) as store:
+        assert (await store.latest(PLACE, "thread-1")).thread == thread
+        assert (await store.latest(PLACE)).id == "two"
+        assert await store.latest(PLACE, "thread-2") is None
+        assert await store.under_way() == [RoundId("one", 1)]
+        await is_well(store, "two")
+        assert await settings_of(store, PLACE) == PlaceSettings()
 
 
 def test_the_tables_in_code_are_those_that_migrations_make(path):

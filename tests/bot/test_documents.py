@@ -27,6 +27,12 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path, content
         read_text(path)
 
 
+def test_a_web_page_is_read_for_its_text(tmp_path):
+    path = tmp_path / "a.html"
+    path.write_text("<html><title>Tea</title><script>x</script><body><h2>Prices</h2>")
+    assert read_documents([path]) == (Source("a.html", "# Tea\n\n## Prices"),)
+
+
 def test_a_missing_file_and_a_folder_are_refused_with_the_reason(tmp_path):
     with pytest.raises(UnreadableDocument, match="no such file"):
         read_text(tmp_path / "none.md")

@@ -19,7 +19,7 @@ async def _no_models():
 
 async def test_a_panel_is_asked_and_its_thread_tells_all():
     async with served() as (front, house, _):
-        await front.ask("/panel Should our bakery open on Sundays?")
+        await front.say("/panel Should our bakery open on Sundays?")
         await house.intake.settled()
         (thread,) = front.threads()
         shown = front.shown(thread)
@@ -48,7 +48,7 @@ async def test_a_panel_is_asked_and_its_thread_tells_all():
 )
 async def test_what_cannot_be_asked_is_one_sentence_and_no_thread(line, told):
     async with served() as (front, _, teams):
-        invocation = await front.ask(line)
+        invocation = await front.say(line)
         assert told in front.told(invocation.author)[0]
         assert front.threads() == ()
         assert played(teams.flash).asked == []
@@ -57,7 +57,7 @@ async def test_what_cannot_be_asked_is_one_sentence_and_no_thread(line, told):
 @pytest.mark.parametrize("line", ["/panel help", "/panel list", "/panel settings"])
 async def test_help_lists_and_settings_are_told_to_the_asker_alone(line):
     async with served() as (front, _, _):
-        invocation = await front.ask(line)
+        invocation = await front.say(line)
         assert len(front.told(invocation.author)) == 1
         assert front.threads() == ()
 
@@ -69,10 +69,10 @@ async def test_stop_ends_the_run_and_keeps_what_came_back():
         return await good(prompt)
 
     async with served(some_hang) as (front, house, teams):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         while len(front.threads()) == 0 or len(front.shown(front.threads()[0])) < 5:
             await asyncio.sleep(0.01)
-        await front.ask("/panel stop")
+        await front.say("/panel stop")
         await house.intake.settled()
         shown = front.shown(front.threads()[0])
         assert played(teams.flash).in_flight == 0
@@ -87,16 +87,16 @@ async def test_retry_asks_only_those_that_failed_and_writes_a_second_synthesis()
         return "no answer at all" if prompt.perspective in broken else await good(prompt)
 
     async with served(play) as (front, house, teams):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
         asked = len(played(teams.flash).asked)
         broken.clear()
-        await front.ask("/panel retry")
+        await front.say("/panel retry")
         await house.intake.settled()
         (thread,) = front.threads()
         shown, keys = front.shown(thread), front.keys(thread)
         again = [prompt.perspective for prompt in played(teams.flash).asked[asked:]]
-        invocation = await front.ask("/panel retry")
+        invocation = await front.say("/panel retry")
         assert "nobody to ask again" in front.told(invocation.author)[-1]
 
     assert again == ["cost_examiner"]
@@ -113,13 +113,13 @@ async def test_retry_writes_the_synthesis_again_when_that_alone_had_failed():
         return "no synthesis at all" if failing and not prompt.perspective else await good(prompt)
 
     async with served(play) as (front, house, teams):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
         (thread,) = front.threads()
         assert "No synthesis" in "".join(front.shown(thread))
         failing = False
         asked = len(played(teams.flash).asked)
-        await front.ask("/panel retry")
+        await front.say("/panel retry")
         await house.intake.settled()
         assert "Synthesis v2" in "".join(front.shown(thread))
         assert len(played(teams.flash).asked) == asked
@@ -134,7 +134,7 @@ async def test_fault_30_when_all_fail_the_thread_has_one_message_and_the_log_one
 
     with capture_logs() as logs:
         async with served(revoked) as (front, house, _):
-            await front.ask("/panel Open?")
+            await front.say("/panel Open?")
             await house.intake.settled()
             (thread,) = front.threads()
             root, message = front.shown(thread)
@@ -147,7 +147,7 @@ async def test_fault_30_when_all_fail_the_thread_has_one_message_and_the_log_one
 async def test_one_gesture_delivered_twice_is_one_run():
     async with served() as (front, house, teams):
         for _ in range(2):
-            await front.ask("/panel Open?", key="same")
+            await front.say("/panel Open?", key="same")
         await house.intake.settled()
         assert len(front.threads()) == 1
         assert len(played(teams.flash).asked) == 6
@@ -159,13 +159,13 @@ async def test_stop_ends_the_newest_run_that_still_runs_and_stop_all_every_one()
 
     async with served(hang) as (front, house, teams):
         for question in "abc":
-            await front.ask(f"/panel {question}?")
+            await front.say(f"/panel {question}?")
         while played(teams.flash).in_flight < 18:
             await asyncio.sleep(0.01)
-        await front.ask("/panel stop")
+        await front.say("/panel stop")
         while played(teams.flash).in_flight > 12:
             await asyncio.sleep(0.01)
-        await front.ask("/panel stop")
+        await front.say("/panel stop")
         while played(teams.flash).in_flight > 6:
             await asyncio.sleep(0.01)
         assert "Stopped" in front.shown(front.threads()[1])[-1]
@@ -182,7 +182,7 @@ async def test_a_bug_below_a_call_is_logged_with_its_place_and_without_its_words
 
     with capture_logs() as logs:
         async with served(broken) as (front, house, _):
-            await front.ask("/panel Open?")
+            await front.say("/panel Open?")
             await house.intake.settled()
     broke = [entry for entry in logs if entry["event"] == "call.broke"]
     assert len(broke) == 6
@@ -193,7 +193,7 @@ async def test_a_bug_below_a_call_is_logged_with_its_place_and_without_its_words
 async def test_an_attachment_that_could_not_be_read_is_named_and_the_rest_is_used():
     files = (Attachment("notes.md", "The rent is low on Sundays."), Attachment("plan.pdf", problem="a PDF"))
     async with served() as (front, house, teams):
-        invocation = await front.ask("/panel Open?", attachments=files)
+        invocation = await front.say("/panel Open?", attachments=files)
         await house.intake.settled()
         assert "plan.pdf: a PDF" in front.told(invocation.author)[0]
     assert all(
@@ -208,7 +208,7 @@ async def test_where_no_thread_can_be_opened_nothing_is_asked_and_the_fix_is_tol
                 PermissionMissing("the bot is not in this channel", "invite it with /invite"), operation="open_thread"
             )
         )
-        invocation = await front.ask("/panel Open?")
+        invocation = await front.say("/panel Open?")
         await house.intake.settled()
         assert "invite it with /invite" in front.told(invocation.author)[0]
         assert played(teams.flash).asked == []
@@ -224,10 +224,10 @@ async def test_a_bug_in_a_run_is_told_once_and_the_next_run_works():
             return super().events(brief, steps, run_id, stop)
 
     async with served(teams=Broken(good)) as (front, house, teams):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
         teams.breaks = False
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
         broken, whole = (front.shown(thread) for thread in front.threads())
         assert "The run broke" in broken[-1]

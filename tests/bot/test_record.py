@@ -28,7 +28,7 @@ async def asked(tmp_path, *lines: str, script=good, **given):
     """Carry out these lines, each when the one before is over; what stood in the first thread, and the databases."""
     async with served(script, folder=tmp_path) as (front, house, _):
         for number, line in enumerate(lines):
-            await front.ask(line, key=f"run-{number}", **given)
+            await front.say(line, key=f"run-{number}", **given)
             await house.intake.settled()
         shown = front.shown(front.threads()[0])
     return shown, [database_of(tmp_path)]
@@ -52,7 +52,7 @@ async def test_a_list_of_several_databases_is_one_newest_first(tmp_path):
     for number, folder in enumerate(folders):
         folder.mkdir()
         async with served(folder=folder) as (front, house, _):
-            await front.ask("/panel Open?", key=f"run-{number}")
+            await front.say("/panel Open?", key=f"run-{number}")
             await house.intake.settled()
     assert [found.run.id for found in recent([database_of(folder) for folder in folders], 10)] == ["run-1", "run-0"]
 
@@ -60,7 +60,7 @@ async def test_a_list_of_several_databases_is_one_newest_first(tmp_path):
 async def test_a_run_is_named_by_the_beginning_of_its_id_and_a_whole_id_means_itself(tmp_path):
     async with served(folder=tmp_path) as (front, house, _):
         for key in ("ab", "abc", "a%"):
-            await front.ask("/panel Open?", key=key)
+            await front.say("/panel Open?", key=key)
         await house.intake.settled()
     databases = [database_of(tmp_path)]
 
@@ -170,7 +170,7 @@ async def test_a_database_is_read_while_it_is_served(tmp_path):
         return await good(prompt)
 
     async with served(held, folder=tmp_path) as (front, house, _):
-        await front.ask("/panel Open?", key="run-0")
+        await front.say("/panel Open?", key="run-0")
         while not front.threads() or len(front.shown(front.threads()[0])) < SEATS:
             await asyncio.sleep(0.01)
         (found,) = recent([database_of(tmp_path)], 10)
@@ -190,7 +190,7 @@ async def test_a_run_that_no_process_is_at_is_interrupted(tmp_path):
         await asyncio.Event().wait()
 
     async with served(hang, folder=tmp_path) as (front, _, _):
-        await front.ask("/panel Open?", key="run-0")
+        await front.say("/panel Open?", key="run-0")
         while not front.threads():
             await asyncio.sleep(0.01)
     (found,) = named([database_of(tmp_path)], "run-0")
@@ -207,10 +207,10 @@ async def test_the_record_of_a_second_round_says_of_the_synthesis_what_the_threa
         return "no answer at all" if prompt.perspective in broken else await good(prompt)
 
     async with served(play, folder=tmp_path) as (front, house, _):
-        await front.ask("/panel Open?", key="run-0")
+        await front.say("/panel Open?", key="run-0")
         await house.intake.settled()
         broken.clear()
-        await front.ask("/panel retry", key="retry")
+        await front.say("/panel retry", key="retry")
         await house.intake.settled()
         (heading,) = re.findall(r"Synthesis v2.*", "\n".join(front.shown(front.threads()[0])))
     (found,) = named([database_of(tmp_path)], "run-0")

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.plain import board_source, doc_source
-from bot import render
+from adapters.port import Subject
+from bot import notices, render
 from bot.progress import Progress
 from bot.receipts import RunReceipt
 from teams.catalog import load_catalog
@@ -235,6 +236,52 @@ def test_the_controls_of_a_board_are_what_can_be_done_to_the_run_now():
 
 
 def test_the_list_of_panels_names_each_with_its_purpose():
-    text = doc_source(render.panel_list(load_catalog(None)))
+    text = doc_source(notices.panel_list(load_catalog(None)))
     for name in ("decision", "engineering", "marketing", "product"):
         assert name in text
+
+
+def docs_of(*events, asker="U1"):
+    """All posts of these events by part."""
+    progress, found = Progress(), {}
+    for event in events:
+        progress = progress.after(event)
+        found |= {post.part: post.doc for post in render.posts(event, progress, render.Round(asker=asker))}
+    return found
+
+
+def test_an_answer_is_folded_and_it_and_the_synthesis_can_be_rated():
+    docs = docs_of(*ONE_FAILED, written(), END)
+    answer, synthesis = docs["expert/lawyer"], docs["synthesis"]
+    assert (answer.folded, answer.subject, answer.controls) == (True, Subject("run-1", "expert/lawyer"), ("rate",))
+    assert (synthesis.folded, synthesis.subject, synthesis.controls) == (
+        False,
+        Subject("run-1", "synthesis"),
+        ("rate",),
+    )
+
+
+def test_the_roster_alone_of_a_runs_posts_alerts_the_asker():
+    docs = docs_of(*ONE_FAILED, written(), END)
+    assert {part: doc.mention for part, doc in docs.items() if doc.mention} == {"roster": "U1"}
+
+
+def test_the_roster_can_be_retried_exactly_when_the_board_can():
+    everybody = (started(), *(answered(seat.perspective) for seat in SEATS), written(), END)
+    stopped = (started(), answered("lawyer"), RunStopped(at(9), ("lawyer",), ("optimist", "contrarian"), 9.0))
+    research = (started("research"), failed("lawyer"), END)
+    for events, controls in (((*ONE_FAILED, END), ("retry",)), (everybody, ()), (stopped, ("retry",)), (research, ())):
+        roster = docs_of(*events)["roster"]
+        assert roster.controls == render.board(after(*events), "run-1").controls == controls
+        assert roster.subject == Subject("run-1")
+
+
+def test_a_synthesis_that_was_not_written_cannot_be_rated():
+    none = SynthesisFailed(at(61), FailureKind.UNAVAILABLE, "the model's server failed (500)", 3)
+    assert docs_of(*ONE_FAILED, none, END)["synthesis"].controls == ()
+
+
+def test_the_board_carries_the_root_that_the_thread_begins_with():
+    root = notices.root("Open?", ("experts: flash",), "U1")
+    assert root.mention == "U1"
+    assert render.board(after(started()), "run-1", root=root).root == root

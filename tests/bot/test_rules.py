@@ -21,13 +21,17 @@ def by(author: str, place: Place = SLACK) -> Invocation:
         ({"U2", "slack:U3"}, "U3", SLACK, True),
         ({"discord:U1"}, "U1", SLACK, False),
         ({"slack:U1"}, "U1", Place("discord", "T1", "C1"), False),
+        ({"slack:T1:U1"}, "U1", SLACK, True),
+        ({"slack:T2:U1"}, "U1", SLACK, False),
+        ({"discord:T1:U1"}, "U1", SLACK, False),
+        ({"T1:U1"}, "U1", SLACK, False),
         ({"U1"}, "U11", SLACK, False),
         ({"U1"}, "", SLACK, False),
         (set(), "U1", SLACK, False),
         (set(), "", SLACK, False),
     ],
 )
-def test_an_admin_is_named_by_id_with_or_without_the_surface(admins, author, place, admin):
+def test_an_admin_is_named_by_id_with_or_without_the_surface_and_the_workspace(admins, author, place, admin):
     assert Rules(admins=frozenset(admins)).is_admin(by(author, place)) is admin
 
 
@@ -39,6 +43,8 @@ def test_an_admin_is_named_by_id_with_or_without_the_surface(admins, author, pla
         ({"C1"}, SLACK, True),
         ({"slack:C1"}, SLACK, True),
         ({"discord:C1"}, SLACK, False),
+        ({"slack:T1:C1"}, SLACK, True),
+        ({"slack:T2:C1"}, SLACK, False),
         ({"C2"}, SLACK, False),
         ({"C2", "C1"}, SLACK, True),
     ],

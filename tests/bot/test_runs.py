@@ -14,16 +14,8 @@ from bot.stored import Quotas
 from teams.lms import forget_lms
 from teams.prices import Price
 from teams.scripted import Prompt, played
-from tests.house import ScriptedTeams, good, served
+from tests.house import SEATS, Held, ScriptedTeams, good, served, until
 
-SEATS = {
-    "option_finder",
-    "precedent_researcher",
-    "cost_examiner",
-    "people_advocate",
-    "feasibility_planner",
-    "failure_examiner",
-}
 ELSEWHERE = Place("memory", "tests", "elsewhere")
 
 
@@ -31,25 +23,6 @@ ELSEWHERE = Place("memory", "tests", "elsewhere")
 async def _no_models():
     yield
     await forget_lms()
-
-
-class Held:
-    """A script whose experts wait until they are let go; `waiting` are those that were asked."""
-
-    def __init__(self, *who: str) -> None:
-        self.who, self.waiting, self.go = set(who) or SEATS, [], asyncio.Event()
-
-    async def __call__(self, prompt: Prompt):
-        if prompt.perspective in self.who:
-            self.waiting.append(prompt.perspective)
-            await self.go.wait()
-        return await good(prompt)
-
-
-async def until(there) -> None:
-    async with asyncio.timeout(20):
-        while not there():
-            await asyncio.sleep(0.01)
 
 
 def thread_of(front: MemoryFrontEnd, number: int = 0) -> list[str]:
@@ -62,11 +35,11 @@ def thread_of(front: MemoryFrontEnd, number: int = 0) -> list[str]:
 async def test_one_gesture_delivered_to_two_processes_is_one_run(tmp_path):
     front = MemoryFrontEnd()
     async with served(folder=tmp_path, front=front) as (_, house, teams):
-        await front.ask("/panel Open?", key="same")
+        await front.say("/panel Open?", key="same")
         await house.intake.settled()
         assert len(played(teams.flash).asked) == 6
     async with served(folder=tmp_path, front=MemoryFrontEnd()) as (front, house, teams):
-        await front.ask("/panel Open?", key="same")
+        await front.say("/panel Open?", key="same")
         await house.intake.settled()
         assert played(teams.flash).asked == []
         assert front.threads() == ()
@@ -74,7 +47,7 @@ async def test_one_gesture_delivered_to_two_processes_is_one_run(tmp_path):
 
 async def test_a_root_that_the_platform_showed_already_is_the_runs_thread():
     async with served() as (front, house, _):
-        first = await front.ask("/panel list")
+        first = await front.say("/panel list")
         thread = await front.open_thread(first, replace_title("Already there"), key="other/root")
         asked = Invocation(first.place, "ann", "/panel Open?", "gesture", "command", thread=thread)
         await house.intake.take(asked)
@@ -96,11 +69,11 @@ def replace_title(title: str):
 async def test_fault_32_stop_leaves_no_call_in_flight_and_keeps_what_came_back():
     held = Held("cost_examiner", "people_advocate")
     async with served(held) as (front, house, teams):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await until(lambda: len(front.threads()) == 1 and sum("speaks" in text for text in thread_of(front)) == 4)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await front.ask("/panel stop")
+        await front.say("/panel stop")
         await until(lambda: not played(teams.flash).in_flight)
         assert loop.time() - began < 1.0
         await house.intake.settled()
@@ -113,8 +86,8 @@ async def test_fault_32_stop_leaves_no_call_in_flight_and_keeps_what_came_back()
 async def test_stop_pressed_twice_on_one_run_stops_no_other():
     held = Held()
     async with served(held) as (front, house, teams):
-        older = await front.ask("/panel Older?")
-        newer = await front.ask("/panel Newer?")
+        older = await front.say("/panel Older?")
+        newer = await front.say("/panel Newer?")
         await until(lambda: len(held.waiting) == 12)
         for number in range(2):
             button = Invocation(newer.place, "ann", "/panel stop", f"press-{number}", "command", run=newer.key)
@@ -131,10 +104,10 @@ async def test_the_same_stop_delivered_again_stops_nothing_more():
     held = Held()
     async with served(held) as (front, house, teams):
         for question in "ab":
-            await front.ask(f"/panel {question}?")
+            await front.say(f"/panel {question}?")
         await until(lambda: len(held.waiting) == 12)
         for _ in range(2):
-            await front.ask("/panel stop", key="one-gesture")
+            await front.say("/panel stop", key="one-gesture")
         await until(lambda: played(teams.flash).in_flight == 6)
         held.go.set()
         await house.intake.settled()
@@ -144,12 +117,12 @@ async def test_the_same_stop_delivered_again_stops_nothing_more():
 async def test_a_run_is_stopped_by_its_asker_or_an_admin_and_by_nobody_else():
     held = Held()
     async with served(held, rules=Rules(admins=frozenset({"memory:root"}))) as (front, house, _):
-        await front.ask("/panel Open?", author="ann")
+        await front.say("/panel Open?", author="ann")
         await until(lambda: len(held.waiting) == 6)
-        await front.ask("/panel stop", author="bob")
+        await front.say("/panel stop", author="bob")
         assert "Only ann or an admin can stop this run" in front.told("bob")[0]
         assert len(house.conductor.live) == 1
-        await front.ask("/panel stop", author="root")
+        await front.say("/panel stop", author="root")
         await house.intake.settled()
         assert "Stopped" in thread_of(front)[-1]
 
@@ -157,7 +130,7 @@ async def test_a_run_is_stopped_by_its_asker_or_an_admin_and_by_nobody_else():
 async def test_a_run_elsewhere_cannot_be_stopped_from_here():
     held = Held()
     async with served(held) as (front, house, _):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await until(lambda: len(held.waiting) == 6)
         await house.intake.take(Invocation(ELSEWHERE, "ann", "/panel stop", "press", "command", run=run.key))
         assert "There is no such run here" in front.told("ann")[-1]
@@ -167,7 +140,7 @@ async def test_a_run_elsewhere_cannot_be_stopped_from_here():
 async def test_a_stop_that_the_process_did_not_live_to_obey_is_obeyed_by_the_next(tmp_path):
     held, front = Held("cost_examiner"), MemoryFrontEnd()
     async with served(held, folder=tmp_path, front=front) as (_, house, _):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await until(lambda: len(front.threads()) == 1 and sum("speaks" in text for text in thread_of(front)) == 5)
         await house.store.ask_stop(run.key, "press", "ann")
     async with served(good, folder=tmp_path, front=front) as (_, house, teams):
@@ -187,7 +160,7 @@ async def test_fault_31_twenty_presses_of_retry_at_once_are_one_retry():
         return "no answer at all" if prompt.perspective in broken else await good(prompt)
 
     async with served(play) as (front, house, teams):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await house.intake.settled()
         broken.clear()
         asked = len(played(teams.flash).asked)
@@ -215,7 +188,7 @@ async def test_a_retry_survives_the_process_that_began_it(tmp_path):
         return "no answer at all" if prompt.perspective in broken else await good(prompt)
 
     async with served(play, folder=tmp_path, front=front) as (_, house, _):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await house.intake.settled()
         # Committed, and the process ends before it starts the round.
         assert await house.store.retry(run.key, "press") == (run.key, 2)
@@ -230,12 +203,12 @@ async def test_a_retry_survives_the_process_that_began_it(tmp_path):
 async def test_what_a_stopped_run_missed_can_be_asked_again():
     held = Held("cost_examiner")
     async with served(held) as (front, house, _):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await until(lambda: len(front.threads()) == 1 and sum("speaks" in text for text in thread_of(front)) == 5)
-        await front.ask("/panel stop")
+        await front.say("/panel stop")
         await house.intake.settled()
         held.go.set()
-        await front.ask("/panel retry")
+        await front.say("/panel retry")
         await house.intake.settled()
         assert "from 6 of 6" in thread_of(front)[-1]
 
@@ -246,7 +219,7 @@ async def test_what_a_stopped_run_missed_can_be_asked_again():
 async def test_after_a_recovery_an_unfinished_expert_has_a_fresh_deadline_and_is_the_only_one_asked(tmp_path):
     held, front = Held("cost_examiner"), MemoryFrontEnd()
     async with served(held, folder=tmp_path, front=front) as (_, house, _):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await until(lambda: len(front.threads()) == 1 and sum("speaks" in text for text in thread_of(front)) == 5)
     async with served(good, folder=tmp_path, front=front) as (_, house, teams):
         await house.intake.settled()
@@ -278,7 +251,7 @@ async def test_fault_36_an_answer_that_came_late_is_late_in_a_replay_too():
 async def test_a_run_whose_front_end_is_not_served_waits_for_it(tmp_path):
     held, front = Held(), MemoryFrontEnd()
     async with served(held, folder=tmp_path, front=front) as (_, house, _):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await until(lambda: len(held.waiting) == 6)
     other = MemoryFrontEnd()
     other.name = "elsewhere"
@@ -293,7 +266,7 @@ async def test_a_run_whose_front_end_is_not_served_waits_for_it(tmp_path):
 async def test_a_record_says_all_of_a_run_that_is_over_and_what_is_there_of_one_under_way(tmp_path):
     held = Held("cost_examiner")
     async with served(held, folder=tmp_path) as (front, house, _):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await until(lambda: len(front.threads()) == 1 and sum("speaks" in text for text in thread_of(front)) == 5)
         from bot.record import exported
 
@@ -315,7 +288,7 @@ async def test_a_record_says_all_of_a_run_that_is_over_and_what_is_there_of_one_
 async def test_a_thread_that_is_gone_is_told_to_the_asker_and_the_record_is_kept(tmp_path):
     held = Held("cost_examiner")
     async with served(held, folder=tmp_path) as (front, house, _):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await until(lambda: len(front.threads()) == 1 and sum("speaks" in text for text in thread_of(front)) == 5)
         front.lose(front.threads()[0])
         held.go.set()
@@ -327,7 +300,7 @@ async def test_a_thread_that_is_gone_is_told_to_the_asker_and_the_record_is_kept
 async def test_a_post_that_the_platform_refuses_is_named_in_its_place():
     async with served() as (front, house, _):
         front.script(Fault(TooLarge(4000)))
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
         shown = thread_of(front)
     assert sum("Not shown: " in text and "4,000 characters" in text for text in shown) == 1
@@ -337,7 +310,7 @@ async def test_a_post_that_the_platform_refuses_is_named_in_its_place():
 async def test_fault_17_a_send_whose_end_is_unknown_is_looked_for_before_it_is_sent_again():
     async with served() as (front, house, _):
         front.script(Fault(Unknown("cut off"), parts=None), Fault(Unknown("cut off"), parts=0))
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
         keys = front.keys(front.threads()[0])
         sends = [call.key for call in front.calls if call.operation == "post"]
@@ -350,7 +323,7 @@ async def test_a_slow_place_gets_the_synthesis_before_the_answers_that_wait_and_
     pace = Pace(most=4, reserved=1, seconds=0.4)
     front = MemoryFrontEnd(capabilities=Capabilities(pace=pace))
     async with served(front=front) as (_, house, _):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
         order = [key.partition("/")[2] for key in front.keys(front.threads()[0])]
     assert order[0] == "root"
@@ -363,9 +336,9 @@ async def test_a_slow_place_gets_the_synthesis_before_the_answers_that_wait_and_
 
 async def test_where_runs_are_not_allowed_nothing_begins_and_the_setting_is_named():
     async with served(rules=Rules(allowed_channels=frozenset({"elsewhere"}))) as (front, house, teams):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         assert "PANELIST_ALLOWED_CHANNELS" in front.told("ann")[0]
-        await front.ask("/panel Open?", place=ELSEWHERE)
+        await front.say("/panel Open?", place=ELSEWHERE)
         await house.intake.settled()
         assert len(front.threads()) == 1
         assert len(played(teams.flash).asked) == 6
@@ -382,9 +355,9 @@ async def test_where_runs_are_not_allowed_nothing_begins_and_the_setting_is_name
 async def test_fault_43_a_quota_that_is_used_up_is_told_with_when_it_begins_anew(quotas, whose):
     async with served(rules=Rules(frozenset({"root"}), None, quotas)) as (front, house, _):
         for question in "abc":
-            await front.ask(f"/panel {question}?")
+            await front.say(f"/panel {question}?")
         assert front.told("ann") == [f"## {whose}, which is the limit; it begins anew at 00:00 UTC."]
-        await front.ask("/panel For an admin?", author="root")
+        await front.say("/panel For an admin?", author="root")
         await house.intake.settled()
         assert len(front.threads()) == 3
 
@@ -394,7 +367,7 @@ async def test_fault_42_whoever_waits_is_told_the_position_and_whoever_is_too_ma
     rules = Rules(runs_in_flight=2, runs_waiting=3)
     async with served(held, rules=rules) as (front, house, teams):
         for number in range(8):
-            await front.ask(f"/panel {number}?")
+            await front.say(f"/panel {number}?")
         told = front.told("ann")
         await until(lambda: len(held.waiting) == 12)
         assert [text[3:19] for text in told[:3]] == ["Busy, position 1", "Busy, position 2", "Busy, position 3"]
@@ -434,10 +407,10 @@ def resident_mb() -> float:
 async def test_a_run_that_waits_can_be_stopped_and_asks_nobody():
     held = Held()
     async with served(held, rules=Rules(runs_in_flight=1, runs_waiting=3)) as (front, house, teams):
-        await front.ask("/panel First?")
+        await front.say("/panel First?")
         await until(lambda: len(held.waiting) == 6)
-        second = await front.ask("/panel Second?")
-        await front.ask("/panel stop")
+        second = await front.say("/panel Second?")
+        await front.say("/panel stop")
         await until(lambda: len(front.threads()) == 2)
         await until(lambda: "Stopped" in thread_of(front, 1)[-1])
         assert len(held.waiting) == 6
@@ -458,7 +431,7 @@ async def test_fault_44_a_budget_reached_in_mid_panel_stops_new_calls_and_what_w
     guess = tariff.guess("expert:cost_examiner", brief_of("Open?"))
     room = tariff.guess("synthesis", brief_of("Open?")) + 4.5 * guess
     async with served(tariff=tariff, budgets=Budgets(run=room)) as (front, house, teams):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await house.intake.settled()
         shown = thread_of(front)
         receipt = (await house.store.get(run.key)).receipt
@@ -478,9 +451,9 @@ async def test_fault_44_a_budget_reached_in_mid_panel_stops_new_calls_and_what_w
 async def test_fault_44_when_nothing_is_left_of_the_day_the_asker_is_told_and_nothing_begins():
     tariff = Tariff("scripted/flash", "scripted/pro", {"scripted/flash": CENT, "scripted/pro": CENT})
     async with served(tariff=tariff, budgets=Budgets(day=0.01)) as (front, house, teams):
-        await front.ask("/panel Open?")
+        await front.say("/panel Open?")
         await house.intake.settled()
-        await front.ask("/panel Again?")
+        await front.say("/panel Again?")
         await house.intake.settled()
         assert played(teams.flash).asked == []
         assert "today's budget" in " ".join([*front.told("ann"), *thread_of(front)]).lower()
@@ -488,7 +461,7 @@ async def test_fault_44_when_nothing_is_left_of_the_day_the_asker_is_told_and_no
 
 async def test_fault_45_where_a_price_is_not_known_the_receipt_says_so():
     async with served() as (front, house, _):
-        run = await front.ask("/panel Open?")
+        run = await front.say("/panel Open?")
         await house.intake.settled()
         stored = await house.store.get(run.key)
         assert "cost unknown" in thread_of(front)[-1]
@@ -501,3 +474,28 @@ def brief_of(topic: str):
     from teams.catalog import load_catalog
 
     return Brief("panel", topic, load_catalog(None).get("decision"))
+
+
+# Who is alerted
+
+
+async def test_the_root_and_the_last_post_alert_the_asker_and_nothing_else_does():
+    async with served() as (front, house, _):
+        await front.say("/panel Open?", author="ann")
+        await house.intake.settled()
+        docs = [(call.key, call.doc.mention) for call in front.calls if call.doc]
+        roots = {call.board.root for call in front.calls if call.board}
+    assert [key for key, mention in docs if mention] == [docs[0][0], docs[-1][0]] == ["ask-1/root", "ask-1/roster"]
+    assert {mention for _, mention in docs} == {"ann", ""}
+    assert {(root.title, root.mention) for root in roots} == {("Decision: Open?", "ann")}
+
+
+async def test_the_last_word_of_a_run_that_broke_alerts_its_asker():
+    class Broken(ScriptedTeams):
+        def events(self, brief, steps, run_id, stop):
+            raise KeyError("a bug of ours")
+
+    async with served(teams=Broken(good)) as (front, house, _):
+        await front.say("/panel Open?", author="ann")
+        await house.intake.settled()
+        assert [call.doc.mention for call in front.calls if call.operation == "post"] == ["ann"]

@@ -87,7 +87,7 @@ async def test_the_runs_of_a_place_come_newest_first_and_without_those_of_other_
         await accepted(store, key, place=place)
     await over(store, "e")
     assert [run.id for run in await store.going(PLACE)] == ["d", "a"]
-    assert [run.id for run in await store.going(PLACE, 1)] == ["d"]
+    assert [run.id for run in await store.going(PLACE, most=1)] == ["d"]
     assert [run.id for run in await store.going(OTHER_TENANT)] == ["c"]
     assert (await store.latest(PLACE)).id == "e"
     assert (await store.latest(OTHER_CHANNEL)).id == "b"

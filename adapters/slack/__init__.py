@@ -1,0 +1,1 @@
+"""Slack: the front end that answers in Slack's threads."""

@@ -1,0 +1,108 @@
+"""Departure: the bot was removed from a workspace, and all that is kept of it goes, whatever happens to the process."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from adapters.port import Departed
+from bot.conduct import Conductor
+from bot.errors import StoreFailed
+from bot.line import AGAIN_SECONDS, Line
+from bot.removal import Record
+from bot.rounds import RoundId
+from bot.schema import departures, place_settings, runs
+from bot.store import Store
+from bot.stored import ENDED
+from bot.transactions import AT_ONCE, PATIENCE
+
+log = structlog.get_logger()
+
+AT_A_TIME = 200
+"""Runs that are removed in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A workspace that the bot was removed from `at` that time: what is younger belongs to a new installation."""
+
+    surface: str
+    tenant: str
+    at: float
+
+    @property
+    def runs(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """Which runs are meant."""
+        return (runs.c.surface == self.surface, runs.c.tenant == self.tenant, runs.c.created_at <= self.at)
+
+
+class Departures:
+    """The departures of this process."""
+
+    def __init__(self, store: Store, conductor: Conductor, record: Record, line: Line) -> None:
+        self._store, self._conductor, self._record, self._line = store, conductor, record, line
+
+    async def take(self, departed: Departed) -> None:
+        """Commit that a workspace is gone: no run of it begins or goes on from here. Its rows go in the background.
+        Raises `StoreFailed`."""
+        await self._begin(Departure(departed.surface, departed.tenant, self._store.now()), AT_ONCE)
+
+    async def take_up(self) -> None:
+        """Go on with what the process before this one did not live to remove. Raises `StoreFailed`."""
+        known = sa.select(departures).order_by(departures.c.at)
+        for row in await self._store.do(lambda connection: list(connection.execute(known))):
+            await self._begin(Departure(row.surface, row.tenant, row.at), PATIENCE)
+
+    async def _begin(self, departure: Departure, patience: float) -> None:
+        under_way = await self._store.do(lambda connection: _noted(connection, departure), patience)
+        log.info("workspace.departed", front_end=departure.surface, runs_under_way=len(under_way))
+        for round_id in under_way:
+            self._conductor.drop(round_id)
+        self._line.spawn(self._until_done(departure), f"depart {departure.tenant}")
+
+    async def _until_done(self, departure: Departure) -> None:
+        while True:
+            try:
+                removed = 0
+                while some := await self._some(departure):
+                    await self._line.left(some)
+                    await self._record.delete(some)
+                    await self._store.remove([round_id.run for round_id in some])
+                    removed += len(some)
+                await self._store.do(lambda connection: _forgotten(connection, departure))
+                log.info("workspace.removed", front_end=departure.surface, runs=removed)
+                return
+            except StoreFailed as error:
+                log.error("workspace.not_removed", why=str(error), again_in=AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _some(self, departure: Departure) -> list[RoundId]:
+        query = sa.select(runs.c.id, runs.c.round).where(*departure.runs).limit(AT_A_TIME)
+        return _round_ids(await self._store.do(lambda connection: list(connection.execute(query))))
+
+
+def _noted(connection: sa.Connection, departure: Departure) -> list[RoundId]:
+    """Write the departure down and end what is not over; the rounds that may be under way here."""
+    same = (departures.c.surface == departure.surface, departures.c.tenant == departure.tenant)
+    if not connection.execute(sa.update(departures).where(*same).values(at=departure.at)).rowcount:
+        row = {"surface": departure.surface, "tenant": departure.tenant, "at": departure.at}
+        connection.execute(sa.insert(departures), row)
+    going = (*departure.runs, runs.c.status.not_in(ENDED))
+    begun = list(connection.execute(sa.select(runs.c.id, runs.c.round).where(*going, runs.c.status == "running")))
+    ended = {"status": "stopped", "ended_at": departure.at, "stop_by": sa.func.coalesce(runs.c.stop_by, "departure")}
+    connection.execute(sa.update(runs).where(*going).values(ended))
+    return _round_ids(begun)
+
+
+def _forgotten(connection: sa.Connection, departure: Departure) -> None:
+    """Remove what places of the workspace remember, and that it departed; but not what came later."""
+    for table in (place_settings, departures):
+        same = (table.c.surface == departure.surface, table.c.tenant == departure.tenant, table.c.at <= departure.at)
+        connection.execute(sa.delete(table).where(*same))
+
+
+def _round_ids(rows: Iterable[Any]) -> list[RoundId]:
+    return [RoundId(row.id, row.round) for row in rows]

@@ -1,0 +1,65 @@
+"""What a place remembers: the profile and the pillars that every question asked there is given."""
+
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from adapters.port import AskOptions, Invocation, Place
+from bot.commands import Setting
+from bot.rows import claim
+from bot.schema import place_settings
+from bot.transactions import AT_ONCE, Transacting
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceSettings:
+    """What is set in one place, who set it last, and when."""
+
+    profile: str = ""
+    pillars: str = ""
+    by: str = ""
+    at: float = 0.0
+
+
+async def settings_of(database: Transacting, place: Place) -> PlaceSettings:
+    """What is set in a place. Raises `StoreFailed`."""
+    return await database.do(lambda connection: _read(connection, place), AT_ONCE)
+
+
+async def set_in_place(database: Transacting, invocation: Invocation, name: Setting, value: str) -> PlaceSettings:
+    """Set one of the settings of a place, or clear it with an empty text; what is set then. A gesture that comes again
+    changes nothing. Raises `StoreFailed`."""
+    now = database.now()
+
+    def set_(connection: sa.Connection) -> PlaceSettings:
+        before = _read(connection, invocation.place)
+        if not claim(connection, invocation.key, "", now):
+            return before
+        fresh = replace(before, by=invocation.author, at=now)
+        fresh = replace(fresh, profile=value) if name == "profile" else replace(fresh, pillars=value)
+        _write(connection, invocation.place, fresh)
+        return fresh
+
+    return await database.do(set_, AT_ONCE)
+
+
+def remember(connection: sa.Connection, invocation: Invocation, options: AskOptions, now: float) -> None:
+    """Keep what a form was filled in with for its place."""
+    _write(connection, invocation.place, PlaceSettings(options.profile, options.pillars, invocation.author, now))
+
+
+def _here(place: Place) -> tuple[sa.ColumnElement[bool], ...]:
+    columns = place_settings.c
+    return (columns.surface == place.surface, columns.tenant == place.tenant, columns.channel == place.channel)
+
+
+def _read(connection: sa.Connection, place: Place) -> PlaceSettings:
+    row = connection.execute(sa.select(place_settings).where(*_here(place))).one_or_none()
+    return PlaceSettings() if row is None else PlaceSettings(row.profile, row.pillars, row.by, row.at)
+
+
+def _write(connection: sa.Connection, place: Place, fresh: PlaceSettings) -> None:
+    values = {"profile": fresh.profile, "pillars": fresh.pillars, "by": fresh.by, "at": fresh.at}
+    if not connection.execute(sa.update(place_settings).where(*_here(place)).values(values)).rowcount:
+        key = {"surface": place.surface, "tenant": place.tenant, "channel": place.channel}
+        connection.execute(sa.insert(place_settings).values({**key, **values}))

@@ -1,0 +1,131 @@
+"""Transactions on the run database: in one thread of their own, those that wait together in one.
+
+A burst of answers is one commit, and the event loop never waits for a disk.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import sqlalchemy as sa
+import structlog
+
+from bot.database import failure
+from bot.errors import StoreFailed
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+PATIENCE = 30.0
+"""Seconds that a run under way waits for a database that refuses, before it is put off."""
+
+AT_ONCE = 0.0
+"""The patience of intake: platforms want to hear within seconds."""
+
+MOST_TOGETHER = 64
+
+
+class Transacting(Protocol):
+    """What statements are run on; `bot.store.Store` is one."""
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+
+    async def do(self, work: Callable[[sa.Connection], T], patience: float = PATIENCE) -> T:
+        """Run `work` in a transaction; see `Transactions.do`."""
+
+
+class Transactions:
+    """What is done with the run database of this process, by any number of tasks of one event loop."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._closed = False
+        self._work: queue.SimpleQueue[_Work[Any]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Finish what was asked and let go of the database."""
+        with suppress(StoreFailed):
+            await self.do(lambda _: None, AT_ONCE, last=True)
+        self._engine.dispose()
+
+    async def do(self, work: Callable[[sa.Connection], T], patience: float = PATIENCE, *, last: bool = False) -> T:
+        """Run `work` in a transaction; again for up to `patience` seconds while the database refuses. What it gives is
+        committed. Raises `StoreFailed`, and what `work` does."""
+        if self._closed:
+            raise StoreFailed("the run database was closed; nothing was done")
+        self._closed = last
+        loop = asyncio.get_running_loop()
+        until, wait = loop.time() + patience, 0.1
+        while True:
+            item: _Work[T] = _Work(work, loop.create_future(), loop, last)
+            self._work.put(item)
+            try:
+                return await item.future
+            except StoreFailed:
+                if loop.time() + wait > until:
+                    raise
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 5.0)
+
+    def _serve(self) -> None:
+        over = False
+        while not over:
+            together = [self._work.get()]
+            while len(together) < MOST_TOGETHER and not self._work.empty():
+                together.append(self._work.get())
+            self._carry_out(together)
+            over = any(item.last for item in together)
+
+    def _carry_out(self, together: list["_Work[Any]"]) -> None:
+        try:
+            with self._engine.begin() as connection:
+                results = [item.work(connection) for item in together]
+        except sa.exc.OperationalError as error:
+            # The database refuses, and would refuse each of them: nobody waits for the others' turn to be told.
+            translated = _translated(error)
+            for item in together:
+                item.settle(error=translated)
+        except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            if len(together) > 1:
+                for item in together:
+                    self._carry_out([item])
+                return
+            together[0].settle(error=_translated(error))
+        else:
+            for item, result in zip(together, results, strict=True):
+                item.settle(result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work(Generic[T]):
+    work: Callable[[sa.Connection], T]
+    future: "asyncio.Future[T]"
+    loop: asyncio.AbstractEventLoop
+    last: bool = False
+
+    def settle(self, result: Any = None, error: Exception | None = None) -> None:
+        def settle() -> None:
+            if self.future.done():  # cancelled: what was asked for was done all the same
+                return
+            if error is None:
+                self.future.set_result(result)
+            else:
+                self.future.set_exception(error)
+
+        self.loop.call_soon_threadsafe(settle)
+
+
+def _translated(error: Exception) -> Exception:
+    if not isinstance(error, sa.exc.DBAPIError):
+        return error
+    log.warning("store.refused", error=type(error.orig).__name__, why=str(error.orig))
+    translated = failure(error, "the run database cannot be written")
+    translated.__cause__ = error
+    return translated

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import durability, fanout, panel, runs, startup
+from bench import ack, delivery, durability, fanout, panel, runs, startup
 from bench.machine import describe
 from bench.rows import Options, Row, nested, table
 
@@ -18,6 +18,8 @@ CASES: dict[str, Callable[[Options], Awaitable[list[Row]]]] = {
     startup.CASE: startup.run,
     durability.CASE: durability.run,
     runs.CASE: runs.run,
+    ack.CASE: ack.run,
+    delivery.CASE: delivery.run,
 }
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -33,8 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--repeats", type=int, default=Options().repeats, help="fresh processes per row of fanout and durability"
     )
+    parser.add_argument("--panels", type=int, default=Options().panels, help="panels asked at once in delivery")
+    parser.add_argument("--seconds", type=float, default=Options().seconds, help="how long ack delivers events")
     args = parser.parse_args(argv)
-    asyncio.run(_run(args.cases or list(CASES), Options(args.sizes, args.repeats)))
+    options = Options(args.sizes, args.repeats, panels=args.panels, seconds=args.seconds)
+    asyncio.run(_run(args.cases or list(CASES), options))
     return 0
 
 

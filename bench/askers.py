@@ -53,7 +53,7 @@ async def durable(teams: Any, front: CountingFrontEnd) -> AsyncIterator[AskRun]:
 @asynccontextmanager
 async def memory(teams: Any, front: CountingFrontEnd) -> AsyncIterator[AskRun]:
     """The same events, progress, documents and posts, without workflow, database or outbox."""
-    from bot import render
+    from bot import notices, render
     from bot.asking import brief_for
     from bot.commands import Ask, parse
     from bot.progress import Progress
@@ -66,7 +66,7 @@ async def memory(teams: Any, front: CountingFrontEnd) -> AsyncIterator[AskRun]:
         invocation, command = front.invocation(key, TEXT), parse(TEXT)
         assert isinstance(command, Ask)
         brief, progress = brief_for(command, catalog), Progress()
-        thread: Any = await front.open_thread(invocation, render.root(brief.title, ()), key=f"{key}/root")
+        thread: Any = await front.open_thread(invocation, notices.root(brief.title, ()), key=f"{key}/root")
         async with teams.events(brief, MemorySteps(), key, asyncio.Event()) as events:
             async for event in events:
                 progress = progress.after(event)

@@ -7,17 +7,21 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.load import Load
 from bench.runs_load import RunsLoad
+from bench.slack_house import SlackHouse
 
 LOAD_SECONDS = 180.0
 """How long one load may take, unless it says otherwise."""
 
 START_SECONDS = 60.0
-"""How long the mock model may take to start."""
+"""How long the mock model, or a house, may take to start."""
+
+LONGEST_LINE = 2**24
+"""Bytes of one answer of a house."""
 
 
 @asynccontextmanager
@@ -33,6 +37,46 @@ async def model_server(delay: float) -> AsyncIterator[str]:
         if not base:
             raise RuntimeError("the mock model did not start")
         yield base
+    finally:
+        process.stdin.close()
+        await _ended(process, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HouseProcess:
+    """A house in a process of its own; `events` is the address of its events, empty where they come over a socket."""
+
+    process: asyncio.subprocess.Process
+    events: str
+
+    async def figures(self) -> dict[str, Any]:
+        """Its figures so far. Raises `RuntimeError` where it has ended."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"figures\n")
+        async with asyncio.timeout(START_SECONDS):
+            line = await self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the house ended early")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+@asynccontextmanager
+async def slack_house(house: SlackHouse) -> AsyncIterator[HouseProcess]:
+    """A house on a fake Slack of this process, that serves as long as the block."""
+    command = (sys.executable, "-m", "bench.slack_house", json.dumps(asdict(house)))
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, env=_environment(), limit=LONGEST_LINE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            line = await process.stdout.readline()
+        if not line:
+            raise RuntimeError("the house did not start")
+        yield HouseProcess(process, line.decode().strip())
     finally:
         process.stdin.close()
         await _ended(process, 10.0)

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     slack.add_argument(
         "--url", metavar="URL", help="where Slack reaches this process, as in https://bot.example.com; none: a socket"
     )
-    slack.add_argument("--socket", action="store_true", help="take events over a socket, and the URL for installing only")
+    slack.add_argument("--socket", action="store_true", help="events over a socket; the URL is for installing")
     slack.add_argument(
         "--public", action="store_true", help="let the bot post in public channels that it is not a member of"
     )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_UNSHOWN = "/unshown"
+UNSHOWN = "/unshown"
+"""What a key ends with when a notice stands in place of its post."""
 
 
 @dataclass(eq=False, slots=True)
@@ -163,10 +164,10 @@ class _Posts:
         if before is not None and before.state == "sent":
             return False
         if before is not None and before.state == "failed":
-            if key.endswith(_UNSHOWN):
+            if key.endswith(UNSHOWN):
                 return False
             # The process may have ended before it could say so.
-            key, doc = f"{key}{_UNSHOWN}", notices.unshown(doc, None)
+            key, doc = f"{key}{UNSHOWN}", notices.unshown(doc, None)
         self._numbers += 1
         # Where nothing has to wait, the order in which things happened is the better one.
         urgency = URGENT if urgent and self._lane.paced else ANSWER
@@ -225,9 +226,9 @@ class _Posts:
         await self._desk.outbox.not_sent(item.key, type(error).__name__)
         if notices.is_lost(error):
             self._desk.lost = error
-        elif not item.key.endswith(_UNSHOWN):
+        elif not item.key.endswith(UNSHOWN):
             doc = notices.unshown(item.doc, error)
-            self._items.append(_Item(item.urgency, item.number, f"{item.key}{_UNSHOWN}", doc))
+            self._items.append(_Item(item.urgency, item.number, f"{item.key}{UNSHOWN}", doc))
 
 
 class _Boards:

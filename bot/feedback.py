@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from adapters.port import Invocation
 from bot.commands import Rate, Verdict
 from bot.database import failure
+from bot.delivery import UNSHOWN
 from bot.rows import claim
 from bot.schema import feedback, outbox
 from bot.transactions import AT_ONCE, Transacting
@@ -46,8 +47,8 @@ def _was_posted(connection: sa.Connection, run_id: str, part: str) -> bool:
     # The synthesis of a later round has the round behind it.
     key = outbox.c.key
     this = sa.or_(key == f"{run_id}/{part}", key.startswith(f"{run_id}/{part}/", autoescape=True))
-    posted = sa.select(key).where(outbox.c.run == run_id, outbox.c.state == "sent", this).limit(1)
-    return connection.execute(posted).first() is not None
+    there = (outbox.c.run == run_id, outbox.c.state == "sent", this, ~key.endswith(UNSHOWN))
+    return connection.execute(sa.select(key).where(*there).limit(1)).first() is not None
 
 
 def read_feedback(engine: sa.Engine, run_id: str) -> tuple[Feedback, ...]:

@@ -66,6 +66,7 @@ class Open:
     conductor: Conductor
     store: Store
     courier: Courier
+    removals: Removals
 
 
 @asynccontextmanager
@@ -100,7 +101,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
                         await line.take_up(conductor.abandon)
                         await removals.take_up()
                         line.spawn(_clean(store, runs, plan.keep_days), "clean")
-                        yield Open(Intake(parts), conductor, store, courier)
+                        yield Open(Intake(parts), conductor, store, courier, removals)
                     finally:
                         await line.close()
         finally:

@@ -296,13 +296,16 @@ def first_schema(path: Path, *rows: dict[str, object]) -> None:
 
 
 def first_row(key: str, turn: int, **columns) -> dict[str, object]:
-    row = {**new_run(asked(key), BRIEF, NOON + turn), "turn": turn, **columns}
-    return {name: value for name, value in row.items() if name != "thread_id"}
+    """A row as that version wrote it: without what the values have got since."""
+    invocation = dump(asked(key))
+    for name in ("within", "options"):
+        del invocation[name]
+    return {**new_run(asked(key), BRIEF, NOON + turn), "invocation": json.dumps(invocation), "turn": turn, **columns}
 
 
 async def test_runs_of_the_first_schema_are_kept_and_found_by_their_thread(path):
     thread = ThreadRef(PLACE, "thread-1")
-    opened = {"status": "running", "thread": json.dumps(dump(thread))}
+    opened = {"status": "running", "thread": json.dumps({"place": dump(PLACE), "thread": "thread-1"})}
     first_schema(path, first_row("one", 1, **opened), first_row("two", 2))
     assert [run.id for run in read_runs(sqlite_reader(path))] == ["two", "one"], "readable also before it is migrated"
     assert read_feedback(sqlite_reader(path), "one") == ()

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from adapters.memory import Fault
-from adapters.port import Attachment, PermissionMissing
+from adapters.memory import PLACE, Fault, MemoryFrontEnd
+from adapters.port import AskOptions, Attachment, Capabilities, Invocation, PermissionMissing, Rejected
+from bot.rules import Rules
 from teams.lms import forget_lms
 from teams.scripted import Prompt, played
-from tests.house import ScriptedTeams, good, served
+from tests.house import ScriptedTeams, good, served, until
 
 
 @pytest.fixture(autouse=True)
@@ -233,3 +234,68 @@ async def test_a_bug_in_a_run_is_told_once_and_the_next_run_works():
         assert "The run broke" in broken[-1]
         assert all(front.shown_board(thread).finished for thread in front.threads())
         assert "from 6 of 6" in whole[-1]
+
+
+# Forms
+
+FORMS = Capabilities(forms=True)
+
+
+@pytest.mark.parametrize("origin", ["command", "mention", "shortcut"])
+async def test_a_question_without_a_topic_is_asked_by_a_form_where_there_are_forms(origin):
+    async with served(front=MemoryFrontEnd(capabilities=FORMS)) as (front, _, _):
+        await front.say("/panel settings profile A bakery.")
+        before = len(front.told("ann"))
+        empty = Invocation(PLACE, "ann", "/panel --panel engineering", "key", origin)
+        await front.hand(empty)
+        await until(lambda: front.forms)
+        assert front.threads() == ()
+        assert len(front.told("ann")) == before
+    ((asked, form),) = front.forms
+    assert asked == empty
+    assert (form.topic, form.panel, form.profile, form.pillars) == ("", "engineering", "A bakery.", "")
+    assert ("decision", "Decision") in form.panels
+
+
+async def test_a_form_that_comes_back_empty_is_told_what_it_lacks_and_not_shown_again():
+    async with served(front=MemoryFrontEnd(capabilities=FORMS)) as (front, _, _):
+        await front.hand(Invocation(PLACE, "ann", "/panel", "key", "form", options=AskOptions()))
+        assert "There is no topic" in front.told("ann")[0]
+    assert front.forms == []
+
+
+async def test_a_form_is_not_waited_for_before_what_asked_for_it_is_acknowledged():
+    class Slow(MemoryFrontEnd):
+        go = asyncio.Event()
+
+        async def ask(self, invocation, form):
+            await self.go.wait()
+            return await super().ask(invocation, form)
+
+    async with served(front=Slow(capabilities=FORMS)) as (front, _, _):
+        await front.say("/panel")
+        assert front.forms == []
+        front.go.set()
+        await until(lambda: front.forms)
+
+
+async def test_a_form_that_cannot_be_shown_is_told():
+    async with served(front=MemoryFrontEnd(capabilities=FORMS)) as (front, _, _):
+        front.script(Fault(Rejected("too late"), operation="ask"))
+        await front.say("/panel")
+        await until(lambda: front.told("ann"))
+        assert "The form could not be shown; write the topic behind the command" in front.told("ann")[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "rules", "told"),
+    [
+        ("/panel --panel desicion", Rules(), "did you mean 'decision'"),
+        ("/panel", Rules(allowed_channels=frozenset()), "Runs are not allowed here"),
+    ],
+)
+async def test_what_could_not_be_asked_anyway_is_told_instead_of_a_form(line, rules, told):
+    async with served(front=MemoryFrontEnd(capabilities=FORMS), rules=rules) as (front, _, _):
+        await front.say(line)
+        assert told in front.told("ann")[0]
+    assert front.forms == []

@@ -211,18 +211,14 @@ async def test_fault_69_two_places_that_differ_in_anything_share_nothing(tmp_pat
 
 
 @pytest.mark.parametrize("word", ["stop", "retry", "delete", "rate up synthesis"])
-async def test_fault_70_a_forged_run_id_of_another_tenant_is_no_run_here(word):
-    foreign = replace(PLACE, tenant="evil")
+@pytest.mark.parametrize("place", [replace(PLACE, tenant="evil"), replace(PLACE, channel="of the same workspace")])
+async def test_fault_70_a_run_id_forged_in_another_place_is_no_run_there(word, place):
     async with served() as (front, house, _):
         await front.say("/panel Open?", key="run", author="ann")
         await house.intake.settled()
-        for place in (foreign, replace(PLACE, surface="other")):
-            forged = Invocation(
-                replace(place, surface="memory"), "ann", f"/panel {word}", f"{place}", "control", run="run"
-            )
-            if forged.place != PLACE:
-                await front.hand(forged)
-                assert "There is no such run here" in front.told("ann")[-1]
+        await front.hand(Invocation(place, "ann", f"/panel {word}", "forged", "control", run="run"))
+        await house.intake.settled()
+        assert "There is no such run here" in front.told("ann")[-1]
         run = await house.store.get("run")
         assert (run.status, run.round, run.stop_by) == ("finished", 1, None)
         assert len(front.keys(front.threads()[0])) == 9
@@ -232,7 +228,7 @@ async def test_fault_70_a_forged_run_id_of_another_tenant_is_no_run_here(word):
 
 
 async def test_a_command_within_a_thread_is_about_the_run_of_that_thread():
-    async with served() as (front, house, teams):
+    async with served() as (front, house, _):
         for key in ("first", "second"):
             await front.say("/panel Open?", key=key)
             await house.intake.settled()

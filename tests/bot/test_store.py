@@ -13,6 +13,7 @@ from bot.receipts import RunReceipt
 from bot.rounds import RoundId
 from bot.rules import Rules
 from bot.stored import Accepted, Duplicate, Ending, OverQuota, Posted, Quotas
+from teams.model import Source
 from tests.stores import BRIEF, DAY, FREE, NOON, PLACE, Clock, accepted, asked, over, store_at
 
 THREAD = ThreadRef(PLACE, "thread-1")
@@ -550,3 +551,52 @@ async def test_places_that_share_ids_in_two_workspaces_share_no_run(store):
     await accepted(store, "theirs", place=theirs)
     assert [run.id for run in await store.going(mine)] == ["mine"]
     assert [run.id for run in await store.going(theirs)] == ["theirs"]
+
+
+# Threads, documents, boards, gestures
+
+
+async def test_the_latest_run_of_a_thread_is_found_among_those_of_its_place_alone(store, clock):
+    for key, place in (("a", PLACE), ("b", PLACE), ("c", OTHER_CHANNEL), ("d", PLACE)):
+        clock.now += 1
+        await accepted(store, key, place=place)
+        if key != "d":
+            await store.opened(key, f"{key}/root", ThreadRef(place, "thread-1"))
+    assert (await store.latest(PLACE, "thread-1")).id == "b"
+    assert (await store.latest(OTHER_CHANNEL, "thread-1")).id == "c"
+    assert (await store.latest(PLACE)).id == "d"
+    await over(store, "b")
+    assert [run.id for run in await store.going(PLACE, "thread-1")] == ["a"]
+    assert await store.latest(PLACE, "thread-2") is None
+
+
+async def test_what_became_of_the_documents_of_a_run_is_read_back_with_it(store):
+    invocation = asked("one", files=(Attachment("a.md", ref="r1"), Attachment("b.md", ref="r2")))
+    await store.accept(invocation, BRIEF, FREE)
+    files = (Attachment("a.md"), Attachment("b.md", problem="a picture", ref="r2"))
+    known, brief = replace(invocation, attachments=files), replace(BRIEF, sources=(Source("a.md", "Its text."),))
+    await store.documents_read("one", known, brief)
+    stored = await store.get("one")
+    assert (stored.invocation, stored.brief) == (known, brief)
+
+
+async def test_where_something_stands_can_be_noted_without_a_word_before_and_anew(store):
+    first, second = MessageRef(THREAD, ("b1",)), MessageRef(THREAD, ("b2",))
+    await accepted(store, "one")
+    await store.stands("one/board/1", "one", first)
+    assert (await store.posts_of("one"))["one/board/1"] == Posted("one/board/1", "sent", first)
+    await store.stands("one/board/1", "one", second)
+    assert (await store.posts_of("one"))["one/board/1"].ref == second
+
+
+async def test_gestures_are_remembered_while_their_run_is_kept_or_they_are_young(store, clock):
+    await accepted(store, "kept", "gone")
+    await over(store, "gone")
+    await store.remove(["gone"], keep_claims=True)
+    assert await store.accept(asked("gone"), BRIEF, FREE) == Duplicate("gone")
+    clock.now += DAY
+    await store.forget_gestures(NOON)
+    assert await store.claimed("gone") == "gone", "not older than that"
+    await store.forget_gestures(NOON + 1)
+    assert await store.claimed("gone") is None
+    assert await store.claimed("kept") == "kept"

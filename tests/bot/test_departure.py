@@ -1,0 +1,210 @@
+"""Departure and withdrawal: what is taken back is stopped, and of a workspace that is gone nothing is kept."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from adapters.memory import PLACE, Fault, MemoryFrontEnd
+from adapters.port import Departed, Invocation, NotSafe, RateLimited, Withdrawn
+from bot.place_settings import settings_of
+from bot.rules import Rules
+from teams.lms import forget_lms
+from teams.scripted import played
+from tests.bot.test_removal import rows
+from tests.house import Held, served, until
+
+GONE = Departed("memory", "tests")
+OTHER = replace(PLACE, tenant="other")
+
+
+@pytest.fixture(autouse=True)
+async def _no_models():
+    yield
+    await forget_lms()
+
+
+async def removed(house, *runs: str) -> None:
+    async with asyncio.timeout(20):
+        while [run for run in runs if await house.store.get(run) is not None]:
+            await asyncio.sleep(0.01)
+
+
+async def forgotten(folder) -> None:
+    """Wait until the departure itself is done."""
+    async with asyncio.timeout(20):
+        while rows(folder)["departures"]:
+            await asyncio.sleep(0.01)
+
+
+# Departure
+
+
+async def test_all_that_is_kept_of_a_workspace_that_is_gone_goes_and_nothing_of_another(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        for place, key in ((PLACE, "mine"), (replace(PLACE, channel="too"), "mine-too"), (OTHER, "other")):
+            await front.say("/panel settings profile A bakery.", place=place)
+            await front.say("/panel Open?", key=key, place=place)
+            await house.intake.settled()
+            rate = Invocation(place, "ann", "/panel rate up synthesis", f"rate-{key}", "control", run=key)
+            await front.hand(rate)
+        await front.hand(GONE)
+        await removed(house, "mine", "mine-too")
+        await forgotten(tmp_path)
+        assert [await house.store.get(run) for run in ("mine", "mine-too")] == [None, None]
+        assert (await house.store.get("other")).status == "finished"
+        assert (await settings_of(house.store, PLACE)).profile == ""
+        assert (await settings_of(house.store, OTHER)).profile == "A bakery."
+        # Of gestures that were about no run only the key was kept, and it says nothing.
+        assert rows(tmp_path) == Counter(
+            runs=1, claims=2 + 3, charges=1, outbox=10, feedback=1, place_settings=1, workflows=1
+        )
+
+
+async def test_runs_under_way_end_at_once_and_without_another_word_and_none_that_waits_begins(tmp_path):
+    held = Held()
+    async with served(held, folder=tmp_path, rules=Rules(runs_in_flight=2, runs_waiting=3)) as (front, house, teams):
+        await front.say("/panel Open?", key="other", place=OTHER)
+        await front.say("/panel Open?", key="going")
+        await until(lambda: len(held.waiting) == 12)
+        await front.say("/panel Open?", key="waiting")
+        before = len(front.calls)
+        await front.hand(GONE)
+        await removed(house, "going", "waiting")
+        await until(lambda: played(teams.flash).in_flight == 6)
+        assert len(front.calls) == before
+        held.go.set()
+        await house.intake.settled()
+        await forgotten(tmp_path)
+        assert (await house.store.get("other")).status == "finished"
+        assert len(front.threads()) == 2
+        assert rows(tmp_path) == Counter(runs=1, claims=1, charges=1, outbox=10, workflows=1)
+
+
+async def test_a_delivery_that_waits_for_a_rate_limit_gives_up(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        front.script(Fault(RateLimited(3_000.0)))
+        await front.say("/panel Open?", key="run")
+        await until(lambda: [call for call in front.calls if call.operation == "post"])
+        await front.hand(GONE)
+        await removed(house, "run")
+        await house.intake.settled()
+
+
+async def test_what_comes_from_a_new_installation_is_not_touched(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        await front.say("/panel Open?", key="before")
+        await house.intake.settled()
+        await front.hand(GONE)
+        await front.say("/panel settings profile A mill.")
+        await front.say("/panel Open?", key="after")
+        await house.intake.settled()
+        await removed(house, "before")
+        await forgotten(tmp_path)
+        assert (await house.store.get("after")).status == "finished"
+        assert (await settings_of(house.store, PLACE)).profile == "A mill."
+
+
+async def test_a_departure_that_is_told_twice_is_one(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        await front.say("/panel Open?", key="run")
+        await house.intake.settled()
+        await asyncio.gather(front.hand(GONE), front.hand(GONE))
+        await removed(house, "run")
+        await forgotten(tmp_path)
+        assert rows(tmp_path) == Counter()
+
+
+async def test_runs_of_a_workspace_that_is_gone_are_no_runs_for_any_gesture(tmp_path):
+    held = Held()
+    async with served(held, folder=tmp_path) as (front, _, _):
+        await front.say("/panel Open?", key="run")
+        await until(lambda: len(held.waiting) == 6)
+        await front.hand(GONE)
+        for word in ("stop", "retry", "delete"):
+            await front.hand(Invocation(PLACE, "ann", f"/panel {word}", word, "control", run="run"))
+            assert "There is no such run here" in front.told("ann")[-1]
+
+
+async def test_a_departure_that_the_process_did_not_live_to_carry_out_is_carried_out_by_the_next(tmp_path):
+    held, front = Held(), MemoryFrontEnd()
+    async with served(held, folder=tmp_path, front=front) as (_, house, _):
+        for key, place in (("mine", PLACE), ("other", OTHER)):
+            await front.say("/panel Open?", key=key, place=place)
+        await until(lambda: len(held.waiting) == 12)
+        at = house.store.now()
+    # Committed, and the process ended before it did anything about it.
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as database, database:
+        database.execute("INSERT INTO departures VALUES ('memory', 'tests', ?)", (at,))
+        database.execute("UPDATE runs SET status = 'stopped', ended_at = ? WHERE tenant = 'tests'", (at,))
+    before = len(front.shown(front.threads()[0]))
+    async with served(folder=tmp_path, front=front) as (_, house, teams):
+        await removed(house, "mine")
+        await house.intake.settled()
+        await forgotten(tmp_path)
+        assert len(played(teams.flash).asked) == 6
+        assert (await house.store.get("other")).status == "finished"
+        assert len(front.shown(front.threads()[0])) == before, "nothing more was said in its thread"
+    assert rows(tmp_path) == Counter(runs=1, claims=1, charges=1, outbox=10 + 1, workflows=1)
+
+
+async def test_a_departure_that_cannot_be_written_down_is_not_acknowledged(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        await front.say("/panel Open?", key="run")
+        await house.intake.settled()
+        with closing(sqlite3.connect(tmp_path / "runs.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(NotSafe):
+                await front.hand(GONE)
+            other.execute("ROLLBACK")
+        assert (await house.store.get("run")).status == "finished"
+
+
+# Withdrawal
+
+
+async def test_a_question_that_its_author_takes_back_is_stopped():
+    held = Held("cost_examiner")
+    async with served(held) as (front, house, teams):
+        await front.say("/panel Open?", key="run")
+        await until(lambda: front.threads() and sum("speaks" in text for text in front.shown(front.threads()[0])) == 5)
+        await front.hand(Withdrawn(PLACE, "ann", "run"))
+        await house.intake.settled()
+        assert played(teams.flash).in_flight == 0
+        stored = await house.store.get("run")
+        assert (stored.status, stored.stop_by) == ("stopped", "ann")
+        assert "Stopped" in front.shown(front.threads()[0])[-1]
+
+
+@pytest.mark.parametrize(
+    "withdrawn",
+    [
+        Withdrawn(PLACE, "ben", "run"),
+        Withdrawn(OTHER, "ann", "run"),
+        Withdrawn(replace(PLACE, channel="elsewhere"), "ann", "run"),
+        Withdrawn(PLACE, "ann", "no run at all"),
+    ],
+)
+async def test_what_is_taken_back_by_somebody_else_or_elsewhere_is_no_ones_business(withdrawn):
+    held = Held("cost_examiner")
+    async with served(held) as (front, house, _):
+        await front.say("/panel Open?", key="run")
+        await until(lambda: held.waiting)
+        await front.hand(withdrawn)
+        held.go.set()
+        await house.intake.settled()
+        assert (await house.store.get("run")).status == "finished"
+        assert front.told("ann") == front.told("ben") == []
+
+
+async def test_what_is_over_is_not_taken_back():
+    async with served() as (front, house, _):
+        await front.say("/panel Open?", key="run")
+        await house.intake.settled()
+        await front.hand(Withdrawn(PLACE, "ann", "run"))
+        await house.intake.settled()
+        assert (await house.store.get("run")).stop_by is None
+        assert front.told("ann") == []

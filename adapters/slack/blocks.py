@@ -167,11 +167,11 @@ def _folded(title: str, blocks: Iterable[Block]) -> Iterator[_Piece]:
     more = ""
     for child in (piece for source in sources for piece in _texts(source, "plain")):
         if len(children) == CONTAINER_BLOCKS or sum(_weight(each.block) for each in [*children, child]) > BODY:
-            yield _container(name + more, children)
+            yield _container(name + more, said, children)
             children, more = [], _MORE
         children.append(child)
     if children:
-        yield _container(name + more, children)
+        yield _container(name + more, said, children)
 
 
 def _sources(block: Block) -> Iterator[str]:
@@ -272,7 +272,7 @@ def _context(text: str) -> _Json:
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
 
 
-def _container(title: str, children: list[_Piece]) -> _Piece:
+def _container(title: str, source: str, children: list[_Piece]) -> _Piece:
     block = {
         "type": "container",
         "title": {"type": "plain_text", "text": title},
@@ -280,7 +280,8 @@ def _container(title: str, children: list[_Piece]) -> _Piece:
         "is_collapsible": True,
         "default_collapsed": True,
     }
-    return _Piece(block, tuple(source for child in children for source in child.sources))
+    told = (source for child in children for source in child.sources)
+    return _Piece(block, (f"**{clipped(source, HEADER_TEXT)}**", *told))
 
 
 def _board_title(title: str, style: Style) -> list[_Json]:

@@ -86,7 +86,7 @@ class _Grid:
 def inert(markdown: str) -> str:
     """Markdown for a `markdown` block (Slack's page "Markdown block"): `<`, `>` and what begins an entity is escaped.
 
-    Every address is shown whole in a code span and none is a link. Takes time with the square of a line's length.
+    Every address is shown whole in a code span and none is a link.
     """
     segments = tuple(_segments(visible(markdown)))
     ragged = any(isinstance(segment, str) and _may_delimit(segment) for segment in segments)

@@ -422,8 +422,10 @@ def test_a_folded_document_opens_where_it_is_long_and_stands_open_where_it_is_sh
 
 
 def test_a_fold_is_a_container_with_its_title() -> None:
-    _, container = blocks_of(Doc("A title", (Fold("Evidence", (Markdown("Census."),)),)))
+    (message,) = doc_messages(Doc("A title", (Fold("Evidence", (Markdown("Census."),)),)), "rich")
+    _, container = message.blocks
     assert (container["type"], container["title"]["text"]) == ("container", "Evidence")
+    assert message.text == "A title\n\n*Evidence*\n\nCensus."
 
 
 def test_a_title_with_marks_or_an_address_is_no_header() -> None:

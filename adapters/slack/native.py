@@ -86,7 +86,12 @@ class Native:
             await self.call(
                 place,
                 lambda client: client.chat_update(
-                    channel=place.channel, ts=ts, text=message.text, blocks=list(message.blocks), parse="none"
+                    channel=place.channel,
+                    ts=ts,
+                    text=message.text,
+                    blocks=list(message.blocks),
+                    parse="none",
+                    link_names=False,
                 ),
             )
         )

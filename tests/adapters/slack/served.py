@@ -68,10 +68,10 @@ def config_of(slack: FakeSlack, transport: str, **more: Any) -> SlackConfig:
 
 @asynccontextmanager
 async def connected(
-    slack: FakeSlack, transport: str = "socket", *, paces: Paces = AT_ONCE, **more: Any
+    slack: FakeSlack, transport: str = "socket", *, paces: Paces = AT_ONCE, down_seconds: float = 60.0, **more: Any
 ) -> AsyncIterator[tuple[Slack, str]]:
     """The front end, and the address of its events; empty where they come over a socket."""
-    async with slack_front(config_of(slack, transport, **more), paces=paces) as connection:
+    async with slack_front(config_of(slack, transport, **more), paces=paces, down_seconds=down_seconds) as connection:
         if transport == "socket":
             yield connection, ""
             return

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from adapters.port import Attachment, Invocation, Place, Subject, Unfetched
+from adapters.port import Attachment, FrontEndFailed, Invocation, Place, Subject, Unfetched
 from adapters.slack.controls import value_of
 from adapters.slack.files import Files
 from adapters.slack.workspaces import new_session
@@ -184,6 +184,41 @@ async def test_fault_47_and_51_slack_no_link_of_an_expert_is_live_and_nobody_but
         mentioned = [message for message in messages if live_mentions(message)]
         assert [plain(message).split()[0] for message in mentioned] != []
         assert len(mentioned) == 2
+
+
+async def test_fault_49_slack_every_send_has_mentions_by_name_turned_off():
+    async with office(script=canary) as at:
+        await at.send(ask(at.slack, "@everyone @here?"), "command")
+        await at.until("from 6 of 6")
+        await at.send(ask(at.slack, "help"), "command")
+        await at.house.intake.settled()
+        sends = [call.body for call in at.slack.calls if call.method in ("chat.postMessage", "chat.update")]
+        assert len(sends) > 9
+        assert {str(send["parse"]) for send in sends} == {"none"}
+        assert {str(send["link_names"]).lower() for send in sends} <= {"false", "0"}
+
+
+async def test_slack_a_socket_that_stays_down_ends_the_process_and_says_why():
+    async with FakeSlack() as slack, connected(slack, down_seconds=0.5) as (connection, _):
+        serving = asyncio.create_task(connection.front.serve(_nothing))
+        await slack.connected()
+        slack.script("apps.connections.open", *[Answer("internal_error")] * 100)
+        await slack.disconnect("", close=True)
+        with pytest.raises(FrontEndFailed, match="socket has been down"):
+            async with asyncio.timeout(20):
+                await serving
+        assert not connection.front.health().ready
+
+
+async def test_slack_an_app_token_that_is_refused_is_said_at_once():
+    async with FakeSlack() as slack, connected(slack, app_token="xapp-CANARY") as (connection, _):
+        with pytest.raises(FrontEndFailed, match="SLACK_APP_TOKEN") as failed:
+            await connection.front.serve(_nothing)
+        assert "CANARY" not in str(failed.value)
+
+
+async def _nothing(_) -> None:
+    return None
 
 
 async def test_fault_46_slack_two_of_our_bots_do_not_talk_to_each_other():

@@ -47,7 +47,7 @@ from adapters.slack.sealed import Seal
 
 log = structlog.get_logger()
 
-CHANNEL_PACE = Pace(most=5, reserved=1, seconds=5.0)
+CHANNEL_PACE = Pace(most=5, reserved=0, seconds=5.0)
 """Slack takes about one post a second and channel with short bursts (its page "Rate limits"). A strict second between
 posts would make every reply late, so the second is kept on average only."""
 

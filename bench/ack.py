@@ -58,7 +58,7 @@ class _Office:
         channel, person = self.channels[number // 2 % len(self.channels)], self.people[number % len(self.people)]
         gesture, topic = self.slack.gesture(person, channel), f"Question {number:05d}: should we open on Sundays?"
         if kind == "mention":
-            said = self.slack.say(person.id, channel.id, f"<@{HOME.bot_user_id}> {topic}")
+            said = self.slack.say(person.id, channel.id, f"<@{HOME.bot_user_id}> panel {topic}")
             payload = payloads.app_mention(gesture, said)
         else:
             payload = payloads.slash_command(gesture, topic)

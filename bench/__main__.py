@@ -36,9 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--repeats", type=int, default=Options().repeats, help="fresh processes per row of fanout and durability"
     )
     parser.add_argument("--panels", type=int, default=Options().panels, help="panels asked at once in delivery")
+    parser.add_argument("--channels", type=int, default=Options().channels, help="channels they are asked in")
     parser.add_argument("--seconds", type=float, default=Options().seconds, help="how long ack delivers events")
     args = parser.parse_args(argv)
-    options = Options(args.sizes, args.repeats, panels=args.panels, seconds=args.seconds)
+    options = Options(args.sizes, args.repeats, panels=args.panels, channels=args.channels, seconds=args.seconds)
     asyncio.run(_run(args.cases or list(CASES), options))
     return 0
 

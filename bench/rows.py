@@ -12,12 +12,14 @@ Figure = float | int | str | None
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a whole bench is run with. `delay` is the mock model's in seconds; `repeats` are fresh processes per row;
-    without `sizes` every case has its own. `panels` are those of delivery; for `seconds` ack delivers events."""
+    without `sizes` every case has its own. `panels` and `channels` are those of delivery; for `seconds` ack delivers
+    events."""
 
     sizes: tuple[int, ...] = ()
     repeats: int = 3
     delay: float = 0.2
     panels: int = 20
+    channels: int = 1
     seconds: float = 20.0
 
 

@@ -90,7 +90,8 @@ class Intake:
     async def _arrives(self, accepting: Coroutine[Any, Any, RoundId | None], invocation: Invocation) -> None:
         position = await self._line.arrives(accepting)
         if position:
-            await self._tell(invocation, notices.busy(position, len(self._line.started)))
+            # It is safe: whoever waits for the acknowledgement need not wait for the notice.
+            self._line.spawn(self._tell(invocation, notices.busy(position, len(self._line.started))), "busy")
 
     async def _accept(self, invocation: Invocation, brief: Brief) -> RoundId | None:
         match await self._store.accept(invocation, brief, self._parts.rules.quotas_of(invocation)):

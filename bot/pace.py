@@ -67,13 +67,19 @@ class Lane:
         self._blocked_until = max(self._blocked_until, _now() + seconds)
 
     def stir(self) -> None:
-        """Have everybody who waits look again."""
-        for waiting in self._waiting:
-            waiting.awake.set()
+        """Have whoever is first look again; the others need not know."""
+        if self._waiting:
+            self._first().awake.set()
+
+    def _first(self) -> _Waiting:
+        return min(self._waiting, key=lambda other: (other.urgency(), other.number))
 
     def _wait(self, me: _Waiting) -> float:
         """Seconds until `me` may go; endless while somebody else is first."""
-        if min(self._waiting, key=lambda other: (other.urgency(), other.number)) is not me:
+        first = self._first()
+        if first is not me:
+            # It may have become the first without anybody saying so.
+            first.awake.set()
             return math.inf
         now = _now()
         if self._blocked_until > now:

@@ -3,15 +3,47 @@
 import asyncio
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapters.port import Pace
 
 URGENT, ANSWER, BOARD = 0, 1, 2
-"""How urgent a send is: what settles a run or failed; an expert's answer; the board."""
+"""How urgent a send is: what opens, settles or ends a run; an expert's answer; the board."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A token bucket: a send takes a token, and another comes every `each` seconds until there are `burst`.
+
+    It is kept as the time at which it is full again, so that nothing has to fill it ("Generic cell rate algorithm").
+    Times are those of one clock, in seconds.
+    """
+
+    burst: int = 1
+    each: float = 0.0
+    reserved: int = 0
+    full_at: float = -math.inf
+
+    @classmethod
+    def of(cls, pace: Pace | None) -> "Bucket":
+        """A full one. Without a pace tokens come in no time."""
+        return cls() if pace is None else cls(pace.burst, 60 / pace.per_minute, pace.reserved)
+
+    def opens(self, *, urgent: bool) -> float:
+        """From when on a send may take a token: any is for an urgent one, others leave what is reserved."""
+        left = 0 if urgent else self.reserved
+        return self.full_at - (self.burst - 1 - left) * self.each
+
+    def taken(self, at: float) -> "Bucket":
+        """With one token less from `at` on."""
+        return replace(self, full_at=max(self.full_at, at) + self.each)
+
+    def held(self, until: float) -> "Bucket":
+        """Without a token before `until`, when there is one and no more: a place that refuses has nothing left, and a
+        burst right after its wait would be refused again."""
+        return replace(self, full_at=max(self.full_at, until + (self.burst - 1) * self.each))
 
 
 @dataclass(eq=False, slots=True)
@@ -22,29 +54,23 @@ class _Waiting:
 
 
 class Lane:
-    """The way to one place: sends take turns in order of urgency, within the place's pace.
-
-    An urgent send may use all of the pace, an answer all but what is reserved, a board all but twice that.
-    """
+    """The way to one place: the most urgent goes first, among equals the first to come, each with a token of the
+    place's bucket. Only who is urgent takes what is reserved there."""
 
     def __init__(self, pace: Pace | None) -> None:
-        self._pace = pace
-        self._sent: deque[float] = deque()
-        self._blocked_until = 0.0
+        self._bucket = Bucket.of(pace)
         self._waiting: list[_Waiting] = []
         self._numbers = itertools.count()
 
     @property
     def in_use(self) -> bool:
-        """Whether somebody waits, or has to, or was sent so lately that it counts."""
-        now = _now()
-        recent = self._pace is not None and any(at > now - self._pace.seconds for at in self._sent)
-        return bool(self._waiting) or self._blocked_until > now or recent
+        """Whether somebody waits, or the bucket is not full."""
+        return bool(self._waiting) or self._bucket.full_at > _now()
 
     @property
     def paced(self) -> bool:
         """Whether anybody may have to wait for the place."""
-        return self._pace is not None
+        return self._bucket.each > 0
 
     async def turn(self, urgency: Callable[[], int]) -> None:
         """Wait for a turn. The urgency is asked for again whenever somebody may go, for it can rise meanwhile."""
@@ -56,15 +82,14 @@ class Lane:
                     async with asyncio.timeout(wait if math.isfinite(wait) else None):
                         await me.awake.wait()
                 me.awake.clear()
-            if self._pace is not None:
-                self._sent.append(_now())
+            self._bucket = self._bucket.taken(_now())
         finally:
             self._waiting.remove(me)
             self.stir()
 
     def block(self, seconds: float) -> None:
         """Let nobody go for so long: the place said so."""
-        self._blocked_until = max(self._blocked_until, _now() + seconds)
+        self._bucket = self._bucket.held(_now() + seconds)
 
     def stir(self) -> None:
         """Have whoever is first look again; the others need not know."""
@@ -81,17 +106,7 @@ class Lane:
             # It may have become the first without anybody saying so.
             first.awake.set()
             return math.inf
-        now = _now()
-        if self._blocked_until > now:
-            return self._blocked_until - now
-        if self._pace is None:
-            return 0.0
-        while self._sent and self._sent[0] <= now - self._pace.seconds:
-            self._sent.popleft()
-        most = max(1, self._pace.most - self._pace.reserved * me.urgency())
-        if len(self._sent) < most:
-            return 0.0
-        return self._sent[len(self._sent) - most] + self._pace.seconds - now
+        return self._bucket.opens(urgent=me.urgency() == URGENT) - _now()
 
 
 MOST_LANES = 10_000

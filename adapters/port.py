@@ -11,12 +11,16 @@ from typing import Literal, Protocol
 Origin = Literal["command", "mention", "message", "shortcut", "form", "control", "terminal"]
 Tone = Literal["info", "success", "warning", "error"]
 RowState = Literal["queued", "running", "done", "late", "failed", "stopped"]
-Control = Literal["stop", "retry", "rate"]
+Control = Literal["stop", "retry", "rate", "form"]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where people talk: a channel, a direct message, a terminal. `tenant` is the workspace or server it belongs to."""
+    """Where people talk: a channel, a direct message, a terminal. `tenant` is the workspace or server it belongs to.
+
+    `C1/U1` is a part of the channel `C1`, as what one person alone sees there: where the channel may be used, so may its
+    parts.
+    """
 
     surface: str
     tenant: str
@@ -86,10 +90,13 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """The bot was removed from a workspace: nothing can be posted there, and what is kept of it has to go."""
+    """The bot was removed from a workspace: nothing can be posted there, and what is kept of it has to go. A `tenant`
+    that ends in `/` is more than one: every tenant whose name begins so. `at` is when that was, in seconds since 1970,
+    where the platform says it: what is younger belongs to a new installation. Without it that is now."""
 
     surface: str
     tenant: str
+    at: float | None = None
 
 
 Inbound = Invocation | Withdrawn | Departed
@@ -162,8 +169,9 @@ class Doc:
     """One post, platform-neutral. Title, cells and blocks are all Markdown and all hostile.
 
     `mention` is the id of the one person who is alerted; nothing else in any post alerts anybody. A `folded` document
-    may show its title alone until it is opened. `controls` are what can be done about its `subject`, where the platform
-    has buttons.
+    may show its title and its first `lead` blocks alone until it is opened. `controls` are what can be done about its
+    `subject`, where the platform has buttons; "form", which is about nothing, asks for an `AskForm` where there are
+    forms.
     """
 
     title: str
@@ -174,6 +182,7 @@ class Doc:
     folded: bool = False
     subject: Subject | None = None
     controls: tuple[Control, ...] = ()
+    lead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,20 +215,22 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many sends a place takes in any `seconds`: `most`, of which the last `reserved` are kept for what matters
-    most. A sliding window with bursts, not a bucket of one a second, which made every reply late elsewhere."""
+    """How fast a place is sent to: `burst` at once after a quiet time, and then `per_minute`, evenly. In any t minutes
+    it gets `burst` + `per_minute` · t at the most. The last `reserved` of a burst, fewer than all, are kept for what
+    opens, settles or ends a run; nothing of what a place takes in the long run is lost by that."""
 
-    most: int
+    burst: int
+    per_minute: float
     reserved: int = 0
-    seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a place can do. Limits are in characters as the platform counts them; None is no limit.
 
-    `board_pace` is how many boards a whole tenant takes, where the platform counts them by themselves; without it they
-    count as posts. `forms`: it can show an `AskForm`.
+    `board_pace` is how many boards are taken, where the platform counts them by themselves: by a whole tenant, or with
+    `board_scope` "place" by each place. Without it they count as posts. `forms`: it can show an `AskForm`. `digest`: it
+    takes a few posts a run only, so that one document with the rest in a file tells it all.
     """
 
     text_limit: int | None = None
@@ -230,6 +241,8 @@ class Capabilities:
     forms: bool = False
     pace: Pace | None = None
     board_pace: Pace | None = None
+    board_scope: Literal["tenant", "place"] = "tenant"
+    digest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

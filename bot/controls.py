@@ -94,7 +94,7 @@ class Controls:
         run = await run_about(self.store, invocation, "rate")
         if not await note_feedback(self.store, invocation, run.id, rate):
             raise Unaskable(f"this run posted no {rate.part}, so it cannot be rated")
-        await self.courier.notify(invocation, notices.THANKS)
+        await self.courier.notify(invocation, notices.THANKS, self.line.spawn)
 
     async def delete(self, invocation: Invocation) -> None:
         """Have a run removed, its posts and all that is kept of it; one that is under way is stopped first."""

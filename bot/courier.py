@@ -5,9 +5,12 @@ its thread or not: it is looked for there before it is sent again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+import structlog
 
 from adapters.port import (
     AskForm,
@@ -17,6 +20,7 @@ from adapters.port import (
     Invocation,
     MessageRef,
     Place,
+    RateLimited,
     Receipt,
     SendError,
     ThreadRef,
@@ -25,7 +29,9 @@ from adapters.port import (
 from bot.delivery import Delivery, Desk
 from bot.pace import ANSWER, URGENT, Lane, Lanes
 from bot.stored import Posted
-from bot.tries import BREAKS, BROKEN, Patience, Tries, guarded, looked
+from bot.tries import BREAKS, BROKEN, LATE_TRIES, Patience, Tries, guarded, looked
+
+log = structlog.get_logger()
 
 
 class Outbox(Protocol):
@@ -50,6 +56,10 @@ class Outbox(Protocol):
         """Note that a post will not be shown."""
 
 
+Later = Callable[[Coroutine[Any, Any, Any], str], object]
+"""Begins work in the background, under a name; `bot.line.Line.spawn` is one."""
+
+
 class Courier:
     """Delivers to all front ends of this process.
 
@@ -66,19 +76,54 @@ class Courier:
     ) -> None:
         self.fronts, self.outbox, self.patience, self.reached = fronts, outbox, patience, reached
         self._lanes, self._board_lanes = Lanes(), Lanes()
+        self._late: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def lane(self, place: Place) -> Lane:
         """The one way to a place."""
         return self._lanes.lane(place, lambda: self.fronts[place.surface].capabilities(place).pace)
 
     def board_lane(self, place: Place) -> Lane | None:
-        """The way of all boards of a tenant, where its platform counts them by themselves."""
-        pace = self.fronts[place.surface].capabilities(place).board_pace
-        return None if pace is None else self._board_lanes.lane((place.surface, place.tenant), lambda: pace)
+        """The way of all boards of a tenant or place, where its platform counts them by themselves."""
+        can = self.fronts[place.surface].capabilities(place)
+        whose = place if can.board_scope == "place" else (place.surface, place.tenant)
+        return None if can.board_pace is None else self._board_lanes.lane(whose, lambda: can.board_pace)
 
-    async def notify(self, invocation: Invocation, doc: Doc) -> Receipt:
-        """Tell the asker alone."""
+    def digests(self, place: Place) -> bool:
+        """Whether a run is told there in one document."""
+        return self.fronts[place.surface].capabilities(place).digest
+
+    async def notify(self, invocation: Invocation, doc: Doc, later: Later | None = None) -> Receipt:
+        """Tell the asker alone. Where the place asks to wait, they are told after that, if it is not too long; by what
+        `later` begins, for whoever is waited for."""
+        receipt = await self._notify(invocation, doc)
+        if (limited := _limited(receipt)) is None:
+            _log_unshown(invocation, receipt)
+            return receipt
+        telling = self._notify_late(invocation, doc, limited)
+        if later is None:
+            return await telling
+        later(telling, "notice")
+        return receipt
+
+    async def _notify(self, invocation: Invocation, doc: Doc) -> Receipt:
         return await guarded(self.fronts[invocation.place.surface].notify(invocation, doc), BROKEN)
+
+    async def _notify_late(self, invocation: Invocation, doc: Doc, limited: RateLimited) -> Receipt:
+        """Tell after a wait. What a tenant is told late goes one after the other: refused together, it would be refused
+        together again."""
+        place, receipt, now = invocation.place, Receipt("failed", error=limited), asyncio.get_running_loop().time
+        until, free = now() + self.patience.notice, now() + limited.retry_after
+        async with self._late.setdefault((place.surface, place.tenant), asyncio.Lock()):
+            for _ in range(LATE_TRIES):
+                if max(free, now()) > until:
+                    break
+                await asyncio.sleep(free - now())
+                receipt = await self._notify(invocation, doc)
+                if (again := _limited(receipt)) is None:
+                    break
+                free = now() + again.retry_after
+        _log_unshown(invocation, receipt)
+        return receipt
 
     async def ask(self, invocation: Invocation, form: AskForm) -> Receipt:
         """Show the asker a form."""
@@ -137,3 +182,13 @@ class Courier:
                 return None
             if not await tries.another(error, lane):
                 return error
+
+
+def _limited(receipt: Receipt) -> RateLimited | None:
+    """What the place asks to wait, where nothing was shown."""
+    return receipt.error if receipt.outcome == "failed" and isinstance(receipt.error, RateLimited) else None
+
+
+def _log_unshown(invocation: Invocation, receipt: Receipt) -> None:
+    if receipt.outcome in ("partial", "failed"):
+        log.warning("notice.not_shown", key=invocation.key, error=type(receipt.error).__name__)

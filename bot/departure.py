@@ -1,4 +1,7 @@
-"""Departure: the bot was removed from a workspace, and all that is kept of it goes, whatever happens to the process."""
+"""Departure: the bot was removed from a workspace, and all that is kept of it goes, whatever happens to the process.
+
+Where the departed tenant ends in `/`, that is every workspace below it (`adapters.port.Departed`).
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -36,7 +39,15 @@ class Departure:
     @property
     def runs(self) -> tuple[sa.ColumnElement[bool], ...]:
         """Which runs are meant."""
-        return (runs.c.surface == self.surface, runs.c.tenant == self.tenant, runs.c.created_at <= self.at)
+        return (*self.within(runs), runs.c.created_at <= self.at)
+
+    def within(self, table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+        """Which rows of a table are of those who departed."""
+        tenant: sa.ColumnElement[str] = table.c.tenant
+        if self.tenant.endswith("/"):
+            # LIKE would take small letters for capitals.
+            tenant = sa.func.substr(tenant, 1, len(self.tenant))
+        return (table.c.surface == self.surface, tenant == self.tenant)
 
 
 class Departures:
@@ -48,7 +59,10 @@ class Departures:
     async def take(self, departed: Departed) -> None:
         """Commit that a workspace is gone: no run of it begins or goes on from here. Its rows go in the background.
         Raises `StoreFailed`."""
-        await self._begin(Departure(departed.surface, departed.tenant, self._store.now()), AT_ONCE)
+        now = self._store.now()
+        # A platform's clock may be ahead of ours; what comes after this moment is of a new installation all the same.
+        at = now if departed.at is None else min(departed.at, now)
+        await self._begin(Departure(departed.surface, departed.tenant, at), AT_ONCE)
 
     async def take_up(self) -> None:
         """Go on with what the process before this one did not live to remove. Raises `StoreFailed`."""
@@ -87,7 +101,8 @@ class Departures:
 def _noted(connection: sa.Connection, departure: Departure) -> list[RoundId]:
     """Write the departure down and end what is not over; the rounds that may be under way here."""
     same = (departures.c.surface == departure.surface, departures.c.tenant == departure.tenant)
-    if not connection.execute(sa.update(departures).where(*same).values(at=departure.at)).rowcount:
+    newest = sa.case((departures.c.at > departure.at, departures.c.at), else_=departure.at)
+    if not connection.execute(sa.update(departures).where(*same).values(at=newest)).rowcount:
         row = {"surface": departure.surface, "tenant": departure.tenant, "at": departure.at}
         connection.execute(sa.insert(departures), row)
     going = (*departure.runs, runs.c.status.not_in(ENDED))
@@ -100,8 +115,7 @@ def _noted(connection: sa.Connection, departure: Departure) -> list[RoundId]:
 def _forgotten(connection: sa.Connection, departure: Departure) -> None:
     """Remove what places of the workspace remember, and that it departed; but not what came later."""
     for table in (place_settings, departures):
-        same = (table.c.surface == departure.surface, table.c.tenant == departure.tenant, table.c.at <= departure.at)
-        connection.execute(sa.delete(table).where(*same))
+        connection.execute(sa.delete(table).where(*departure.within(table), table.c.at <= departure.at))
 
 
 def _round_ids(rows: Iterable[Any]) -> list[RoundId]:

@@ -185,7 +185,7 @@ class Intake:
     async def _show_form(self, invocation: Invocation, form: AskForm) -> None:
         receipt = await self._parts.courier.ask(invocation, form)
         if receipt.outcome != "sent":
-            await self._tell(invocation, notices.problem(notices.form_not_shown()))
+            await self._tell(invocation, notices.form_not_shown())
 
     async def _retry(self, invocation: Invocation) -> None:
         run = await self._controls.to_retry(invocation)
@@ -213,4 +213,5 @@ class Intake:
         await self._tell(invocation, notices.settings(self._parts.status, here))
 
     async def _tell(self, invocation: Invocation, doc: Doc) -> None:
-        await self._parts.courier.notify(invocation, doc)
+        # Whoever waits for the acknowledgement need not wait until the place may be told something again.
+        await self._parts.courier.notify(invocation, doc, self._line.spawn)

@@ -1,6 +1,7 @@
 """What is said beside the events of a run: roots, notices and replies to the asker alone. Pure; knows no platform."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapters.port import (
@@ -181,9 +182,10 @@ THANKS = Doc("Thank you, noted.")
 """The answer to feedback."""
 
 
-def form_not_shown() -> str:
+def form_not_shown() -> Doc:
     """The form for a question could not be shown."""
-    return "the form could not be shown; write the topic behind the command, as in /panel Should we open on Sundays?"
+    why = "the form could not be shown; write the topic behind the command, as in /panel Should we open on Sundays?"
+    return replace(problem(why), controls=("form",))
 
 
 def not_opened(error: SendError) -> str:
@@ -212,7 +214,7 @@ def settings(status: Sequence[str], here: PlaceSettings) -> Doc:
 def help_text(instead_of: str = "") -> Doc:
     """The commands; after a line that was none, with a word on that."""
     title = f"That is no command: {instead_of[:80]}" if instead_of else "What you can ask"
-    return Doc(title, (Markdown(HELP),), "warning" if instead_of else "info")
+    return Doc(title, (Markdown(HELP),), "warning" if instead_of else "info", controls=("form",))
 
 
 def panel_list(catalog: Catalog) -> Doc:

@@ -112,5 +112,5 @@ departures = sa.Table(
     metadata,
     *(sa.Column(name, sa.Text, primary_key=True) for name in ("surface", "tenant")),
     sa.Column("at", sa.Double, nullable=False),
-    comment="Workspaces that the bot was removed from, until all that is kept of them until then is gone",
+    comment="Workspaces, or all below a `/`, that the bot left, until all that is kept of them until then is gone",
 )

@@ -294,7 +294,11 @@ def day_start(now: float) -> float:
     return now - now % 86_400
 
 
-_DEPARTED = (departures.c.surface == runs.c.surface, departures.c.tenant == runs.c.tenant)
+_BELOW = sa.func.substr(runs.c.tenant, 1, sa.func.length(departures.c.tenant)) == departures.c.tenant
+_DEPARTED = (
+    departures.c.surface == runs.c.surface,
+    sa.or_(departures.c.tenant == runs.c.tenant, sa.and_(departures.c.tenant.endswith("/"), _BELOW)),
+)
 _STAYS = sa.and_(
     runs.c.id.not_in(sa.select(removals.c.run)),
     ~sa.exists().where(*_DEPARTED, departures.c.at >= runs.c.created_at),

@@ -24,11 +24,16 @@ BROKEN = Receipt("unknown", error=BREAKS)
 """What is known of a send at which the front end broke: nothing."""
 
 
+LATE_TRIES = 3
+"""How often a notice is sent again that a place asked to wait with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long the courier tries one post, and how it waits between tries; in seconds."""
+    """How long the courier tries one post, or a notice that was to wait, and how it waits between tries; in seconds."""
 
     post: float = 900.0
+    notice: float = 30.0
     first: float = 0.5
     longest: float = 30.0
 

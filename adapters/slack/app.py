@@ -61,12 +61,17 @@ class KnownWorkspaces(AsyncAuthorize):
 
 
 def bolt_app(
-    front: SlackFrontEnd, workspaces: Workspaces, client: AsyncWebClient, oauth: AsyncOAuthFlow | None = None
+    front: SlackFrontEnd,
+    workspaces: Workspaces,
+    client: AsyncWebClient,
+    oauth: AsyncOAuthFlow | None = None,
+    install_url: str = "",
 ) -> AsyncApp:
     """The app with all its listeners. Signatures are checked before it (`adapters/slack/gate.py`)."""
     app = AsyncApp(
         name="panelist",
         client=client,
+        user_facing_authorize_error_message=_not_installed(install_url),
         authorize=KnownWorkspaces(workspaces),  # type: ignore[arg-type] # Bolt takes these too
         oauth_flow=oauth,
         signing_secret="checked in front of it",  # noqa: S106 - no secret
@@ -132,12 +137,19 @@ def _event_listener(front: SlackFrontEnd, workspaces: Workspaces) -> Callable[..
     async def listen(body: dict[str, Any], ack: Callable[[], Awaitable[Any]]) -> None:
         asked = from_event(body)
         if asked is not None:
-            if isinstance(asked.inbound, Departed):
-                await workspaces.remove(asked.inbound.tenant)
-            await front.take(asked.inbound, asked.reply)
+            match asked.inbound:
+                case Departed(_, tenant, at) if not await workspaces.remove(tenant, at):
+                    log.info("slack.removal_told_late", tenant=tenant)
+                case inbound:
+                    await front.take(inbound, asked.reply)
         await ack()
 
     return listen
+
+
+def _not_installed(install_url: str) -> str:
+    again = f"Install it again: {install_url}" if install_url else "Ask an admin to install the app again."
+    return f"Panelist is not installed in this workspace. {again}"
 
 
 async def _unsafe(error: Exception) -> BoltResponse:

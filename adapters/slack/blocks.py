@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
+from adapters.markdown import clipped, fitting, parts, size
 from adapters.plain import block_source, row_source
-from adapters.port import Block, Board, BoardRow, Doc, Fold, RowState, Subject, Tone
+from adapters.port import Block, Board, BoardRow, Doc, Fold, Subject
+from adapters.rows import MARKS, TONES, lines_within, state_of
 from adapters.safety import one_line
 from adapters.slack.controls import control_blocks
-from adapters.slack.text import clipped, code_block, fitting, inert, inert_line, mrkdwn, mrkdwn_line, plain, size
-from adapters.split import SMALLEST_LIMIT, split
+from adapters.slack.text import inert, inert_line, mrkdwn, mrkdwn_line, plain
 
 MESSAGE_TEXT = 3_900
 """Characters of a message's top-level text: `chat.update` takes 4,000 (its page, `msg_too_long`)."""
@@ -42,16 +43,6 @@ Style = Literal["rich", "plain"]
 _Json = dict[str, Any]
 
 _USER = re.compile(r"[UW][A-Z0-9]+")
-_TONES: dict[Tone, str] = {"info": "", "success": "", "warning": "⚠ ", "error": "✖ "}
-_MARKS: dict[RowState, str] = {
-    "queued": "·",
-    "running": "⏳",
-    "done": "✅",
-    "late": "⏰",
-    "failed": "❌",
-    "stopped": "⏹",
-}
-_DETAILS = (2_000, 1_000, 700, 500, 350, 250, 180, 120, 80, 50, 30, 0)
 _MORE = ", continued"
 _LABEL, _NOTE, _BOARD_TITLE = 100, 600, 1_500
 
@@ -88,7 +79,7 @@ def board_message(board: Board, style: Style) -> Message:
     """The whole board as one message, with the root above it. Details are shortened evenly where they are too long: the
     thread has them whole."""
     root = board.root or Doc(board.title)
-    above = [*_board_title(_TONES[root.tone] + (root.title or board.title), style)]
+    above = [*_board_title(TONES[root.tone] + (root.title or board.title), style)]
     if mention := _mention(root.mention):
         above.append(_context(f"Asked by {mention}" if _USER.fullmatch(root.mention) else mention))
     status = fitting("\n\n".join(block_source(block) for block in root.blocks), _BOARD_TITLE, mrkdwn)
@@ -104,7 +95,7 @@ def board_message(board: Board, style: Style) -> Message:
 
 def _head(doc: Doc, style: Style) -> list[_Piece]:
     """The title, and the one whom the document alerts."""
-    title = _TONES[doc.tone] + one_line(doc.title) if doc.title.strip() else ""
+    title = TONES[doc.tone] + one_line(doc.title) if doc.title.strip() else ""
     pieces: list[_Piece] = []
     if _is_plain(title):
         pieces.append(_Piece(_header(title), (title,)))
@@ -125,10 +116,8 @@ def _is_plain(title: str) -> bool:
 
 
 def _body(doc: Doc, style: Style) -> Iterator[_Piece]:
-    if style == "rich" and doc.folded and sum(map(_length, doc.blocks)) > FOLDED_FROM:
-        yield from _folded("The whole answer", doc.blocks)
-        return
-    for block in doc.blocks:
+    folds = style == "rich" and doc.folded and sum(map(_length, doc.blocks)) > FOLDED_FROM
+    for block in doc.blocks[: doc.lead] if folds else doc.blocks:
         match block:
             case Fold(title, blocks) if style == "rich":
                 yield from _folded(title, blocks)
@@ -138,6 +127,8 @@ def _body(doc: Doc, style: Style) -> Iterator[_Piece]:
                     yield from _texts(block_source(each), style)
             case _:
                 yield from _texts(block_source(block), style)
+    if folds:
+        yield from _folded("The whole answer", doc.blocks[doc.lead :])
 
 
 def _length(block: Block) -> int:
@@ -181,27 +172,6 @@ def _sources(block: Block) -> Iterator[str]:
             yield block_source(each)
     else:
         yield block_source(block)
-
-
-def parts(source: str, most: int, render: Callable[[str], str]) -> Iterator[tuple[str, str]]:
-    """`source` cut so that each part fits in `most` characters once rendered: the part, and what is shown of it.
-
-    What renders far longer than it is written is cut smaller; the last resort is code, which is never longer than five
-    times its source.
-    """
-    yield from _cut(source, most, most, render)
-
-
-def _cut(source: str, limit: int, most: int, render: Callable[[str], str]) -> Iterator[tuple[str, str]]:
-    for part in split(source, max(limit, SMALLEST_LIMIT)):
-        shown = render(part)
-        if size(shown) <= most:
-            if shown.strip():
-                yield part, shown
-        elif limit > SMALLEST_LIMIT:
-            yield from _cut(part, limit // 2, most, render)
-        else:
-            yield part, render(code_block(part))
 
 
 def _packed(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
@@ -301,20 +271,7 @@ def _board_title(title: str, style: Style) -> list[_Json]:
 def _rows(rows: tuple[BoardRow, ...], most: int, style: Style) -> list[_Json]:
     """A line for each row, within `most` characters over all of them."""
     render = inert_line if style == "rich" else mrkdwn_line
-    for longest in _DETAILS:
-        lines = [_row(row, longest, style, render) for row in rows]
-        if sum(size(line) + 3 for line in lines) <= most:
-            return _lined(lines, style)
-    shown = list(_as_many(lines, most - 100))
-    return _lined([*shown, f"… and {len(rows) - len(shown)} more"], style)
-
-
-def _as_many(lines: Iterable[str], most: int) -> Iterator[str]:
-    for line in lines:
-        most -= size(line) + 3
-        if most < 0:
-            return
-        yield line
+    return _lined(lines_within(rows, most, lambda row, longest: _row(row, longest, style, render)), style)
 
 
 def _lined(lines: list[str], style: Style) -> list[_Json]:
@@ -332,19 +289,12 @@ def _lined(lines: list[str], style: Style) -> list[_Json]:
 def _row(row: BoardRow, longest: int, style: Style, render: Callable[[str], str]) -> str:
     """One row: `✅ **Economist** done in 12 s: headline`."""
     bold = "**" if style == "rich" else "*"
-    said = f"{_MARKS[row.state]} {bold}{fitting(one_line(row.label) or '…', _LABEL, render)}{bold} {_state(row)}"
+    said = f"{MARKS[row.state]} {bold}{fitting(one_line(row.label) or '…', _LABEL, render)}{bold} {state_of(row)}"
     detail = one_line(row.detail)
     return f"{said}: {fitting(detail, longest, render)}" if detail and longest else said
 
 
-def _state(row: BoardRow) -> str:
-    if row.seconds is None or row.state == "queued" or (row.state == "failed" and row.detail):
-        return row.state
-    word = {"done": "in ", "running": ""}.get(row.state, "after ")
-    return f"{row.state} {word}{row.seconds:.0f} s"
-
-
 def _board_text(title: str, board: Board) -> str:
-    lines = [title, *(f"{_MARKS[row.state]} {row_source(row)}" for row in board.rows), board.note]
+    lines = [title, *(f"{MARKS[row.state]} {row_source(row)}" for row in board.rows), board.note]
     said = "\n".join(clipped(one_line(line), 300) for line in lines if line.strip())
     return fitting(said or "…", MESSAGE_TEXT, mrkdwn)

@@ -102,6 +102,8 @@ class Boards:
         error = await self._native.update(thread.place, root, board_message(board, style))
         if refused(error) and style == "rich":
             error = await self._native.update(thread.place, root, board_message(board, "plain"))
+            if error is None:
+                self._poster.note_plain(thread.place)
         return Receipt("sent", MessageRef(thread, (root,)), 1) if error is None else failed(error)
 
 

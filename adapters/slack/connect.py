@@ -15,7 +15,7 @@ from adapters.slack.config import SlackConfig
 from adapters.slack.files import Files
 from adapters.slack.frontend import PACES, Paces, SlackFrontEnd
 from adapters.slack.gate import Gate
-from adapters.slack.installations import REDIRECT_PATH, Installations, oauth_flow
+from adapters.slack.installations import INSTALL_PATH, REDIRECT_PATH, Installations, oauth_flow
 from adapters.slack.installations import routes as oauth_routes
 from adapters.slack.manifest import SCOPES
 from adapters.slack.native import Native
@@ -47,7 +47,7 @@ async def slack_front(
         native = Native(workspaces, session, Files(session, config.api))
         front = SlackFrontEnd(native, Seal(_sealing_secret(config)), paces)
         flow = None if installations is None else _flow(config, installations, client)
-        app = bolt_app(front, workspaces, client, flow)
+        app = bolt_app(front, workspaces, client, flow, _install_url(config))
         routes = [] if flow is None else list(oauth_routes(flow))
         if config.socket:
             socket = Socket(app, client, config.app_token, down_seconds=down_seconds)
@@ -77,6 +77,11 @@ def _installations(config: SlackConfig) -> Installations:
 def _flow(config: SlackConfig, installations: Installations, client: AsyncWebClient) -> AsyncOAuthFlow:
     redirect = f"{config.public_url}{REDIRECT_PATH}" if config.public_url else None
     return oauth_flow(installations, config.client_id, config.client_secret, tuple(SCOPES), client, redirect)
+
+
+def _install_url(config: SlackConfig) -> str:
+    """Where a workspace can install the app; empty where that is not known."""
+    return f"{config.public_url}{INSTALL_PATH}" if config.many and config.public_url else ""
 
 
 def _sealing_secret(config: SlackConfig) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from adapters.port import Control, Subject
 
-STOP, RETRY, RATE = "panelist.stop", "panelist.retry", "panelist.rate"
+STOP, RETRY, RATE, FORM = "panelist.stop", "panelist.retry", "panelist.rate", "panelist.form"
 RATE_UP, RATE_DOWN = "panelist.rate.up", "panelist.rate.down"
 
 VALUE = 2_000
@@ -30,8 +30,11 @@ def value_of(subject: Subject, choice: str = "") -> str:
 
 
 def command_of(action: dict[str, Any]) -> tuple[str, str] | None:
-    """The command and the run of one `action` of a block_actions payload; None where it is none of ours or damaged."""
+    """The command and the run, if it is about one, of one `action` of a block_actions payload; None where it is none of
+    ours or damaged."""
     name = action.get("action_id") if isinstance(action, dict) else None
+    if name == FORM:
+        return "/panel", ""
     said = _said(action.get("value")) if isinstance(name, str) else None
     if said is None:
         return None
@@ -50,12 +53,15 @@ def command_of(action: dict[str, Any]) -> tuple[str, str] | None:
 def control_blocks(
     controls: tuple[Control, ...], subject: Subject | None, style: Literal["rich", "plain"]
 ) -> tuple[dict[str, Any], ...]:
-    """The buttons under a post, for the end of its blocks; none where a press could not say what it is about."""
-    if subject is None or not _RUN.fullmatch(subject.run) or not _PART.fullmatch(subject.part):
-        return ()
+    """The buttons under a post, for the end of its blocks; none of those whose press could not say what it is about."""
     blocks: list[dict[str, Any]] = []
     buttons: list[dict[str, Any]] = []
     for control in dict.fromkeys(controls):
+        if control == "form":
+            buttons.append(_button("More options", FORM))
+            continue
+        if subject is None or not _RUN.fullmatch(subject.run) or not _PART.fullmatch(subject.part):
+            continue
         match control:
             case "stop":
                 buttons.append(_button("Stop", STOP, value_of(subject)) | {"style": "danger"})
@@ -87,8 +93,9 @@ def _said(value: object) -> tuple[str, str, str] | None:
     return (run, part, choice) if _RUN.fullmatch(run) and _PART.fullmatch(part) else None
 
 
-def _button(text: str, action: str, value: str) -> dict[str, Any]:
-    return {"type": "button", "text": {"type": "plain_text", "text": text}, "action_id": action, "value": value}
+def _button(text: str, action: str, value: str = "") -> dict[str, Any]:
+    button = {"type": "button", "text": {"type": "plain_text", "text": text}, "action_id": action}
+    return button | ({"value": value} if value else {})
 
 
 def _feedback(subject: Subject) -> dict[str, Any]:

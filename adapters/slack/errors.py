@@ -48,8 +48,6 @@ _PERMISSIONS = {
     "account_inactive": ("the bot was removed from the workspace", REINSTALL),
     "org_login_required": ("the workspace is being moved", "ask again when that is over"),
 }
-TOKEN_CODES = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"})
-"""What Slack says of a token that it does not take (any more)."""
 
 _GONE = {"is_archived": "the channel is archived", "thread_not_found": "the thread was deleted"}
 _UNSURE = frozenset(
@@ -79,6 +77,19 @@ def code_of(error: BaseException) -> str:
     data = getattr(getattr(error, "response", None), "data", None)
     code = data.get("error") if isinstance(data, dict) else None
     return code if isinstance(code, str) else ""
+
+
+def trouble_of(error: BaseException) -> str:
+    """Why Slack did not answer what was asked, with what to do; empty where it did, for it refuses."""
+    match send_error(error):
+        case RateLimited(seconds):
+            return f"Slack asks to wait; try again in {seconds:.0f} s"
+        case Unknown(reason) if isinstance(error, SlackApiError):
+            return f"Slack does not answer as it should ({reason}); check the network, and try again in a few minutes"
+        case Unknown(reason) | NotDispatched(reason):
+            return f"Slack cannot be reached ({reason}); check the network, and SLACK_API_URL if it is set"
+        case _:
+            return ""
 
 
 def _api_error(error: SlackApiError) -> SendError:

@@ -2,11 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from slack_sdk.errors import SlackApiError
-
 from adapters.port import FrontEndFailed
 from adapters.slack.config import SlackConfig
-from adapters.slack.errors import CALL_ERRORS, code_of
+from adapters.slack.errors import CALL_ERRORS, code_of, trouble_of
 from adapters.slack.manifest import missing_scopes
 from adapters.slack.workspaces import identity_of, new_client, new_session
 
@@ -30,9 +28,11 @@ async def examine(config: SlackConfig) -> AsyncIterator[tuple[bool, str]]:
             try:
                 await new_client(session, config.api).apps_connections_open(app_token=config.app_token)
                 yield True, "the socket can be opened"
-            except SlackApiError as error:
-                yield False, f"SLACK_APP_TOKEN is refused ({code_of(error) or 'no answer'}); it begins with xapp-"
             except CALL_ERRORS as error:
-                yield False, f"Slack cannot be reached ({type(error).__name__}); check the network"
+                refused = (
+                    f"Slack refuses SLACK_APP_TOKEN ({code_of(error)}); copy it anew from the app's page, it begins "
+                    "with xapp- and needs the scope connections:write"
+                )
+                yield False, trouble_of(error) or refused
         if config.many:
             yield True, "any workspace can install the bot, at /slack/install of its web server"

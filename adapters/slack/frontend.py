@@ -47,14 +47,15 @@ from adapters.slack.sealed import Seal
 
 log = structlog.get_logger()
 
-CHANNEL_PACE = Pace(most=5, reserved=0, seconds=5.0)
+CHANNEL_PACE = Pace(burst=4, per_minute=60, reserved=1)
 """Slack takes about one post a second and channel with short bursts (its page "Rate limits"). A strict second between
-posts would make every reply late, so the second is kept on average only."""
+posts would make every reply late, so the second is kept on average only. One is kept so that a root, or the end of a
+run, need not wait where others' answers do."""
 
-BOARD_PACE = Pace(most=45, reserved=20, seconds=60.0)
-"""`chat.update` is Tier 3, fifty or more a minute and workspace; what is left over is for the second try.
-Nearly half is kept for last boards: with 20 panels in 20 channels the boards before them had used the minute up, and
-threads that were over kept their spinner for 54 s."""
+BOARD_PACE = Pace(burst=25, per_minute=25, reserved=20)
+"""`chat.update` is Tier 3, fifty or more a minute and workspace: burst and rate together are no more in any minute.
+Most of a burst is kept for last boards: with 20 panels in 20 channels the boards before them had used the minute up,
+and threads that were over kept their spinner for 54 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +200,10 @@ class SlackFrontEnd:
     async def notify(self, invocation: Invocation, doc: Doc) -> Receipt:
         """Tell the asker alone."""
         messages = doc_messages(replace(doc, mention=""), self._poster.style(invocation.place))
-        for message in messages:
+        for shown, message in enumerate(messages):
             error = await self._private.tell(invocation, message)
             if error is not None:
-                return failed(error)
+                return Receipt("partial", parts=shown, error=error) if shown else failed(error)
         return Receipt("sent", parts=len(messages))
 
     async def ask(self, invocation: Invocation, form: AskForm) -> Receipt:

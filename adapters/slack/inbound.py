@@ -11,18 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from adapters.keys import key_of
 from adapters.port import AskOptions, Attachment, Departed, Inbound, Invocation, Place, Withdrawn
 from adapters.slack.controls import command_of
 from adapters.slack.modal import Submission
-from adapters.slack.names import key_of, tenant_in, text_at
+from adapters.slack.names import departed_in, tenant_in, text_at
+from adapters.words import command_line
 
 SURFACE = "slack"
 
 MOST_FILES = 10
 
 _LINK = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
-_ALONE = frozenset({"stop", "retry", "list", "settings", "help", "delete"})
-_SECOND_WORDS = frozenset({"settings", "rate"})
 
 _BOTS = frozenset({"bot_message", "assistant_app_thread"})
 
@@ -71,11 +71,11 @@ def from_event(body: Mapping[str, Any]) -> Asked | None:
         case "agent_session_stopped":
             return _stopped(body, event)
         case "app_uninstalled":
-            return Asked(Departed(SURFACE, tenant_in(body)))
+            return Asked(_departed(body))
         case "tokens_revoked":
             # A person's token that is revoked is nothing to the bot.
             bots = event["tokens"].get("bot") if isinstance(event.get("tokens"), Mapping) else None
-            return Asked(Departed(SURFACE, tenant_in(body))) if bots else None
+            return Asked(_departed(body)) if bots else None
         case _:
             return None
 
@@ -91,7 +91,10 @@ def from_action(body: Mapping[str, Any]) -> Asked | None:
     text, run = found
     at = text_at(action, "action_ts") or text_at(body, "trigger_id")
     key = key_of("action", place.tenant, place.channel, author, at, text_at(action, "action_id"), run, text)
-    asked = Invocation(place, author, text, key, "control", run=run, within=_thread_of(body))
+    within = _thread_of(body)
+    if run and not within:
+        within = text_at(body, "container", "message_ts")  # the root, from which the run's thread hangs
+    asked = Invocation(place, author, text, key, "control", run=run, within=within)
     return Asked(asked, Reply(text_at(body, "response_url"), text_at(body, "trigger_id")))
 
 
@@ -138,17 +141,6 @@ def plain_text_of(text: str) -> str:
     return html.unescape(_LINK.sub(_linked, text))
 
 
-def command_line(text: str) -> str:
-    """A mention's or direct message's words as a line of the one grammar."""
-    words = text.split(None, 2)
-    first = words[0].casefold().lstrip("/") if words else "help"
-    if first in ("panel", "research"):
-        return text if text.startswith("/") else f"/{text}"
-    if (first in _ALONE and len(words) == 1) or not words or (first in _SECOND_WORDS and len(words) > 1):
-        return f"/panel {text or 'help'}"
-    return text
-
-
 def _any_message(body: Mapping[str, Any], event: Mapping[str, Any]) -> Asked | None:
     if text_at(event, "subtype") == "message_deleted":
         return _deleted(body, event)
@@ -176,6 +168,12 @@ def _message(body: Mapping[str, Any], event: Mapping[str, Any], *, mentioned: bo
     line = command_line(plain_text_of(text).strip())
     key = message_key(place, ts)
     return Asked(Invocation(place, author, line, key, origin, files, within=within))
+
+
+def _departed(body: Mapping[str, Any]) -> Departed:
+    at = body.get("event_time")
+    # Slack tells whole seconds: whatever was before in that second has to count as before.
+    return Departed(SURFACE, departed_in(body), float(at + 1) if type(at) is int else None)
 
 
 def message_key(place: Place, ts: str) -> str:
@@ -244,12 +242,7 @@ def _channel_of(body: Mapping[str, Any]) -> str:
 
 
 def _thread_of(body: Mapping[str, Any]) -> str:
-    message = body.get("message")
-    return (
-        text_at(body, "container", "thread_ts")
-        or text_at(message, "thread_ts")
-        or text_at(body, "container", "message_ts")
-    )
+    return text_at(body, "container", "thread_ts") or text_at(body, "message", "thread_ts")
 
 
 def _linked(match: re.Match[str]) -> str:

@@ -9,9 +9,10 @@ import base64
 import logging
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -51,6 +52,10 @@ _SECRET_COLUMNS = (
 )
 _PURPOSE = b"panelist slack tokens 1"
 _REASON = re.compile(r"[a-z_]{1,40}")
+_CANCELLED = (
+    "<html><body><h2>You cancelled; nothing was installed.</h2>"
+    f'<p><a href="{INSTALL_PATH}">Back to the install page</a></p></body></html>'
+)
 _UNREACHED = "<html><body><h2>Slack did not answer</h2><p>Nothing was installed. Please begin again.</p></body></html>"
 # Nothing gets through, whatever the process' logging is set to: what these libraries log quotes codes and states.
 _MUTE = logging.Logger("slack.mute", logging.CRITICAL + 1)
@@ -142,10 +147,11 @@ class Installations(AsyncInstallationStore):
         """Where the app is installed, by name; `E1/` is the whole organisation E1."""
         return await self._run(self._all)
 
-    async def remove(self, tenant: str) -> None:
-        """Forget all tokens of a workspace, but not those of its organisation: that is the tenant `E1/`."""
-        enterprise, team = parts_of(tenant)
-        await self.async_delete_all(enterprise_id=enterprise, team_id=team)
+    async def remove(self, tenant: str, at: float | None = None) -> bool:
+        """Forget all tokens of a workspace, but not those of its organisation; of an organisation, which is the tenant
+        `E1/`, also those of its workspaces. With `at` only those that were installed before it. False if the tenant
+        itself is still installed then: its removal was told late."""
+        return await self._change(lambda: self._removed(tenant, at))
 
     async def async_save(self, installation: Installation) -> None:
         """Keep an installation."""
@@ -215,9 +221,21 @@ class Installations(AsyncInstallationStore):
             rows = connection.execute(found.where(bots.bot_token.is_not(None))).all()
         return tuple(sorted(tenant_of(enterprise, team) for enterprise, team in rows))
 
-    async def _change(self, work: Callable[[], Any]) -> None:
+    def _removed(self, tenant: str, at: float | None) -> bool:
+        enterprise, team = parts_of(tenant)
+        left = False
+        with self.engine.begin() as connection:
+            for table in (self._store.bots, self._store.installations):
+                own = (table.c.enterprise_id == enterprise, table.c.team_id == team)
+                meant = own[:1] if enterprise and team is None else own
+                before = () if at is None else (table.c.installed_at < _stored_time(at),)
+                connection.execute(sa.delete(table).where(*meant, *before))
+                left = left or connection.execute(sa.select(table.c.id).where(*own)).first() is not None
+        return not left
+
+    async def _change(self, work: Callable[[], T]) -> T:
         try:
-            await self._run(work)
+            return await self._run(work)
         finally:
             # Also what is being looked up meanwhile is of before.
             self._changes += 1
@@ -250,11 +268,16 @@ class States(AsyncOAuthStateStore):
 
     def _consumed(self, state: str) -> bool:
         states = self._store.oauth_states
-        now = datetime.now(UTC).replace(tzinfo=None)  # as slack_sdk keeps it
+        now = _stored_time(time.time())
         with self._engine.begin() as connection:
             connection.execute(states.delete().where(states.c.expire_at <= now))
             # slack_sdk looks and then deletes, so that of two at once both would find it.
             return connection.execute(states.delete().where(states.c.state == state)).rowcount == 1
+
+
+def _stored_time(at: float) -> datetime:
+    """A time as slack_sdk keeps it."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)
 
 
 class _Tables:
@@ -348,4 +371,7 @@ async def _refused(args: AsyncFailureArgs) -> BoltResponse:
     # Anybody can write a reason into the address.
     reason = args.reason if _REASON.fullmatch(args.reason) else "other"
     log.warning("slack.install_refused", reason=reason)
-    return await args.default.failure(args)
+    page = await args.default.failure(args)
+    if reason == "access_denied":
+        page.body = _CANCELLED
+    return page

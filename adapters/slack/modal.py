@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.markdown import fitting, size
 from adapters.port import AskForm
 from adapters.safety import visible
-from adapters.slack.text import fitting, plain, size
+from adapters.slack.text import plain
 
 CALLBACK = "panelist.ask"
 

@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.port import NotDispatched, OutFile, PermissionMissing, Place, Rejected, SendError, ThreadRef, Unknown
 from adapters.slack.blocks import Message
-from adapters.slack.errors import CALL_ERRORS, REINSTALL, TOKEN_CODES, code_of, send_error
+from adapters.slack.errors import CALL_ERRORS, REINSTALL, send_error
 from adapters.slack.files import Files
 from adapters.slack.names import text_at
 from adapters.slack.plan_stream import Chunks
@@ -56,8 +56,6 @@ class Native:
         try:
             answer = await call(client)
         except CALL_ERRORS as error:
-            if code_of(error) in TOKEN_CODES:
-                self.workspaces.forget(place.tenant)
             return send_error(error)
         data = answer.data
         return data if isinstance(data, Mapping) else Unknown("an answer that is none")

@@ -18,8 +18,8 @@ from adapters.port import (
     ThreadRef,
     Unreadable,
 )
+from adapters.shown import PostMemory, Shown
 from adapters.slack.blocks import Message, Style, doc_messages
-from adapters.slack.memory import PostMemory, Shown
 from adapters.slack.names import text_at
 from adapters.slack.native import METADATA, Mark, Native
 
@@ -62,6 +62,12 @@ class Poster:
         """Which blocks the workspace takes."""
         return "plain" if place.tenant in self._plain else "rich"
 
+    def note_plain(self, place: Place) -> None:
+        """The workspace refused the newer blocks and took plain ones: it gets those from now on."""
+        if place.tenant not in self._plain:
+            log.info("slack.plain", tenant=place.tenant)
+        self._plain.add(place.tenant)
+
     async def post_one(
         self, place: Place, thread_ts: str, rendered: Callable[[Style], Message], key: str
     ) -> str | SendError:
@@ -72,6 +78,8 @@ class Poster:
         sent = await self._native.say(place, thread_ts, rendered(style), Mark(key, 1, 1))
         if refused(sent) and style == "rich":
             sent = await self._native.say(place, thread_ts, rendered("plain"), Mark(key, 1, 1))
+            if isinstance(sent, str):
+                self.note_plain(place)
         if isinstance(sent, str):
             shown.parts, shown.of = {1: sent}, 1
         return sent
@@ -83,8 +91,7 @@ class Poster:
         if refused(error) and style == "rich" and not shown.parts:
             error = await self._post(thread, doc, key, "plain")
             if error is None:
-                log.info("slack.plain", tenant=thread.place.tenant)
-                self._plain.add(thread.place.tenant)
+                self.note_plain(thread.place)
         return error
 
     async def _post(self, thread: ThreadRef, doc: Doc, key: str, style: Style) -> SendError | None:

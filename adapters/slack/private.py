@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from adapters.port import Invocation, Rejected, SendError, Unknown
+from adapters.port import Gone, Invocation, PermissionMissing, Rejected, SendError, Unknown
 from adapters.slack.blocks import Message
 from adapters.slack.inbound import Reply
 from adapters.slack.native import Mark, Native
@@ -43,14 +43,17 @@ class Private:
         return way.reply.trigger if way is not None else ""
 
     async def tell(self, invocation: Invocation, message: Message) -> SendError | None:
-        """Show a message to the asker. It is not tried in another way where the first may have shown it."""
+        """Show a message to the asker. It is not tried in another way where the first may have shown it, and directly
+        only where that mends it: whoever is to wait would have to wait there too."""
         if invocation.place.channel.startswith("D"):
             return await self._directly(invocation, message)
-        for way in (self._by_reply, self._ephemerally, self._elsewhere):
-            error = await way(invocation, message)
-            if error is None or isinstance(error, Unknown):
-                return error
-        return error
+        error = await self._by_reply(invocation, message)
+        if error is None or isinstance(error, Unknown):
+            return error
+        error = await self._ephemerally(invocation, message)
+        if not isinstance(error, PermissionMissing | Gone | Rejected):
+            return error
+        return await self._elsewhere(invocation, message)
 
     async def _by_reply(self, invocation: Invocation, message: Message) -> SendError | None:
         way = self._ways.get(invocation.key)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from adapters.markdown import fitting
 from adapters.port import Board, BoardRow, RowState
 from adapters.safety import one_line
-from adapters.slack.text import fitting, inert_line
+from adapters.slack.text import inert_line
 
 TITLE, DETAILS = 150, 256
 """Characters of a task. Slack's page "chat.appendStream" gives no limit; 256 for details is that of an SDK for it."""

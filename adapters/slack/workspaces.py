@@ -10,8 +10,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.port import FrontEndFailed
 from adapters.slack.config import SLACK_API
-from adapters.slack.errors import CALL_ERRORS, code_of
-from adapters.slack.names import tenant_of, text_at
+from adapters.slack.errors import CALL_ERRORS, code_of, trouble_of
+from adapters.slack.names import covers, tenant_of, text_at
 
 CALL_SECONDS = 30.0
 """How long one call to Slack may take. A post that takes longer counts as one whose end nobody knows."""
@@ -39,8 +39,9 @@ class Tokens(Protocol):
     async def bot_user_of(self, tenant: str) -> str:
         """The bot's own user there; empty where it is not installed."""
 
-    async def remove(self, tenant: str) -> None:
-        """Forget the tokens of a tenant that removed the bot."""
+    async def remove(self, tenant: str, at: float | None = None) -> bool:
+        """Forget the tokens of a tenant that removed the bot; `E1/` is an organisation with all its workspaces. With
+        `at` only those from before. False if the tenant has installed the bot again since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,9 @@ class OneToken:
         """The bot's user, for its own workspace alone."""
         return self.identity.bot_user if tenant == self.identity.tenant else ""
 
-    async def remove(self, tenant: str) -> None:
-        """Nothing: the token is in the settings."""
+    async def remove(self, tenant: str, at: float | None = None) -> bool:
+        """Nothing: the token is in the settings, and nobody knows since when."""
+        return True
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -83,14 +85,16 @@ class Workspaces:
         self._clients: OrderedDict[str, AsyncWebClient] = OrderedDict()
 
     async def client(self, tenant: str) -> AsyncWebClient | None:
-        """The client that speaks there; None where the bot is not installed."""
-        if tenant in self._clients:
-            self._clients.move_to_end(tenant)
-            return self._clients[tenant]
+        """The client that speaks there; None where the bot is not installed. The token is asked for each time: whoever
+        keeps tokens knows when one was granted or went."""
         token = await self._tokens.token_of(tenant)
         if token is None:
+            self._clients.pop(tenant, None)
             return None
-        client = self._clients[tenant] = new_client(self._session, self._api, token)
+        client = self._clients.get(tenant)
+        if client is None or client.token != token:
+            client = self._clients[tenant] = new_client(self._session, self._api, token)
+        self._clients.move_to_end(tenant)
         if len(self._clients) > MOST_CLIENTS:
             self._clients.popitem(last=False)
         return client
@@ -99,14 +103,13 @@ class Workspaces:
         """The bot's own user there; empty where it is not installed."""
         return await self._tokens.bot_user_of(tenant)
 
-    def forget(self, tenant: str) -> None:
-        """Look the token up again: it was revoked, or another one was granted."""
-        self._clients.pop(tenant, None)
-
-    async def remove(self, tenant: str) -> None:
-        """Let go of a tenant that removed the bot."""
-        self.forget(tenant)
-        await self._tokens.remove(tenant)
+    async def remove(self, tenant: str, at: float | None = None) -> bool:
+        """Let go of a tenant that removed the bot; `E1/` is an organisation with all its workspaces. False if it has
+        installed the bot again since `at`."""
+        gone = await self._tokens.remove(tenant, at)
+        for known in [each for each in self._clients if covers(tenant, each)]:
+            del self._clients[known]
+        return gone
 
 
 async def identity_of(client: AsyncWebClient) -> Identity:
@@ -114,10 +117,11 @@ async def identity_of(client: AsyncWebClient) -> Identity:
     try:
         answer = await client.auth_test()
     except CALL_ERRORS as error:
-        code = code_of(error)
-        if code:
-            raise FrontEndFailed(f"Slack refuses SLACK_BOT_TOKEN ({code}); copy it anew from the app's page") from error
-        raise FrontEndFailed(f"Slack cannot be reached ({type(error).__name__}); check the network") from error
+        refused = (
+            f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}); install the app and copy the token anew from its page, "
+            "it begins with xoxb-"
+        )
+        raise FrontEndFailed(trouble_of(error) or refused) from error
     headers = {name.lower(): value for name, value in (answer.headers or {}).items()}
     scopes = tuple(part.strip() for part in headers.get("x-oauth-scopes", "").split(",") if part.strip())
     data = answer.data if isinstance(answer.data, dict) else {}

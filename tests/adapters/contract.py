@@ -277,6 +277,14 @@ class AdapterContract:
         assert "Say what to ask about." in await rig.told(invocation)
         assert await rig.pings() == []
 
+    async def test_a_form_is_offered_only_where_one_can_be_shown(self, rig: Rig) -> None:
+        invocation = await rig.ask("/panel help")
+        offering = replace(said("What you can ask."), controls=("form",))
+        assert (await rig.front.notify(invocation, offering)).outcome == "sent"
+        told = await rig.told(invocation)
+        assert "What you can ask." in told
+        assert "More options" not in told or rig.front.capabilities(invocation.place).forms
+
     async def test_whoever_is_mentioned_is_the_only_one_who_is_alerted(self, rig: Rig) -> None:
         invocation = await rig.ask("/panel one")
         root = Doc("Root.", (Markdown("What was asked. @everyone"),), mention=invocation.author)

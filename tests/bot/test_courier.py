@@ -575,7 +575,7 @@ async def test_boards_of_a_later_start_replace_those_of_an_earlier_one(house, fr
 
 
 async def test_the_synthesis_overtakes_answers_that_wait(rows):
-    front = Front(capabilities=Capabilities(pace=Pace(most=2, reserved=1, seconds=0.15)))
+    front = Front(capabilities=Capabilities(pace=Pace(burst=2, per_minute=60 / 0.15, reserved=1)))
     async with House(front, rows).delivery() as delivery:
         for n in range(3):
             delivery.put(f"run/expert/{n}", doc(str(n)))
@@ -589,7 +589,7 @@ async def test_the_synthesis_overtakes_answers_that_wait(rows):
 
 
 async def test_fault_38_runs_in_one_place_share_its_pace_and_each_keeps_its_order(rows):
-    front = Front(capabilities=Capabilities(pace=Pace(most=5, seconds=0.2)))
+    front = Front(capabilities=Capabilities(pace=Pace(burst=2, per_minute=60 / 0.04)))
     house = House(front, rows)
     threads = {run: await house.thread(run) for run in ("a", "b", "c", "d")}
 
@@ -601,13 +601,15 @@ async def test_fault_38_runs_in_one_place_share_its_pace_and_each_keeps_its_orde
 
     await asyncio.gather(*map(deliver, threads))
     times = [time for time, _ in front.times]
-    assert all(late - early > 0.15 for early, late in zip(times, times[5:], strict=False))
+    assert len(times) == 16
+    for early, late in itertools.combinations(range(16), 2):
+        assert late - early + 1 <= 2 + (times[late] - times[early] + 0.03) / 0.04
     for run in threads:
         assert [key for _, key in front.times if key.startswith(run)] == [f"{run}/{number}" for number in range(4)]
 
 
 async def test_the_tries_of_the_last_board_keep_the_pace_too(rows):
-    front = Front(capabilities=Capabilities(pace=Pace(most=2, seconds=0.15)))
+    front = Front(capabilities=Capabilities(pace=Pace(burst=1, per_minute=60 / 0.06)))
     front.script(*[Fault(NOT_SENT, operation="board")] * 5)
     house = House(front, rows, Patience(post=5.0, first=0.01, longest=0.01))
     loop = asyncio.get_running_loop()
@@ -616,7 +618,7 @@ async def test_the_tries_of_the_last_board_keep_the_pace_too(rows):
         delivery.show(board("last", finished=True))
         await delivery.settled()
     assert len(front.boards()) == 6
-    assert loop.time() - began > 0.25, "six sends at two in 0.15 s take at least 0.3 s"
+    assert loop.time() - began > 0.25, "six sends, each 0.06 s after the one before, take 0.3 s"
 
 
 # Roots
@@ -726,7 +728,7 @@ async def test_a_root_that_cannot_be_looked_for_is_shown_at_least_once(house, fr
 
 # Boards that are counted by themselves
 
-APART = Capabilities(pace=Pace(most=1, seconds=0.3), board_pace=Pace(most=1, seconds=0.3))
+APART = Capabilities(pace=Pace(1, per_minute=200), board_pace=Pace(1, per_minute=200))
 
 
 async def test_boards_that_are_counted_by_themselves_do_not_wait_for_posts_nor_posts_for_them(rows):
@@ -789,7 +791,7 @@ async def test_what_was_said_is_waited_for_without_the_board(rows):
 
 @pytest.mark.parametrize("operation", ["post", "board"])
 async def test_a_thread_that_is_lost_on_one_way_is_lost_on_the_other(rows, operation):
-    front = Front(capabilities=Capabilities(board_pace=Pace(most=100)))
+    front = Front(capabilities=Capabilities(board_pace=Pace(100, per_minute=100)))
     front.script(Fault(MISSING, operation=operation))
     async with House(front, rows).delivery() as delivery:
         delivery.put("run/a", doc("a"))

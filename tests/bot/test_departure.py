@@ -71,6 +71,8 @@ async def test_runs_under_way_end_at_once_and_without_another_word_and_none_that
         await front.say("/panel Open?", key="going")
         await until(lambda: len(held.waiting) == 12)
         await front.say("/panel Open?", key="waiting")
+        # The notice of the place in line is sent beside what accepted the run.
+        await until(lambda: "Busy" in "".join(front.told("ann")))
         before = len(front.calls)
         await front.hand(GONE)
         await removed(house, "going", "waiting")
@@ -106,6 +108,41 @@ async def test_what_comes_from_a_new_installation_is_not_touched(tmp_path):
         await forgotten(tmp_path)
         assert (await house.store.get("after")).status == "finished"
         assert (await settings_of(house.store, PLACE)).profile == "A mill."
+
+
+async def test_a_departure_that_is_told_late_takes_only_what_was_there_before_it(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        await front.say("/panel Open?", key="before")
+        await house.intake.settled()
+        at = house.store.now()
+        await front.say("/panel settings profile A mill.")
+        await front.say("/panel Open?", key="after")
+        await house.intake.settled()
+        await front.hand(replace(GONE, at=at))
+        await removed(house, "before")
+        await forgotten(tmp_path)
+        assert (await house.store.get("after")).status == "finished"
+        assert (await settings_of(house.store, PLACE)).profile == "A mill."
+
+
+async def test_a_departure_that_is_told_to_be_in_the_future_is_now(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        await front.hand(replace(GONE, at=house.store.now() + 3_600))
+        await front.say("/panel Open?", key="after")
+        await house.intake.settled()
+        await forgotten(tmp_path)
+        assert (await house.store.get("after")).status == "finished"
+
+
+async def test_an_older_departure_takes_nothing_back_of_a_newer_one(tmp_path):
+    async with served(folder=tmp_path) as (front, house, _):
+        at = house.store.now()
+        await front.say("/panel Open?", key="run")
+        await house.intake.settled()
+        await asyncio.gather(front.hand(GONE), front.hand(replace(GONE, at=at)))
+        await removed(house, "run")
+        await forgotten(tmp_path)
+        assert rows(tmp_path) == Counter()
 
 
 async def test_a_departure_that_is_told_twice_is_one(tmp_path):
@@ -149,6 +186,82 @@ async def test_a_departure_that_the_process_did_not_live_to_carry_out_is_carried
         assert (await house.store.get("other")).status == "finished"
         assert len(front.shown(front.threads()[0])) == before, "nothing more was said in its thread"
     assert rows(tmp_path) == Counter(runs=1, claims=1, charges=1, outbox=10 + 1, workflows=1)
+
+
+@pytest.fixture
+def places_of_many():
+    """Places in an organisation that departs, and such that only look as if they were in it."""
+    departing = [replace(PLACE, tenant=tenant) for tenant in ("E1/T1", "E1/T2", "E1/")]
+    staying = [replace(PLACE, tenant=tenant) for tenant in ("E1", "e1/T1", "E11/T1", "T1", "E2/T1", "E2/E1/T1")]
+    return departing, staying
+
+
+async def test_an_organisation_that_departs_takes_all_of_its_workspaces_along_and_no_other(tmp_path, places_of_many):
+    departing, staying = places_of_many
+    async with served(folder=tmp_path) as (front, house, _):
+        for place in (*departing, *staying):
+            await front.say(f"/panel settings profile {place.tenant}.", place=place)
+            await front.say("/panel Open?", key=place.tenant, place=place)
+        await house.intake.settled()
+        await front.hand(Departed("memory", "E1/"))
+        await removed(house, *(place.tenant for place in departing))
+        await forgotten(tmp_path)
+        assert [(await house.store.get(place.tenant)).status for place in staying] == ["finished"] * len(staying)
+        profiles = [(await settings_of(house.store, place)).profile for place in (*departing, *staying)]
+        assert profiles == [""] * len(departing) + [f"{place.tenant}." for place in staying]
+        counted = rows(tmp_path)
+        assert (counted["runs"], counted["place_settings"], counted["workflows"]) == (len(staying),) * 3
+
+
+async def test_runs_of_an_organisation_that_departs_end_at_once_and_are_no_runs_for_any_gesture():
+    held = Held()
+    here, elsewhere = replace(PLACE, tenant="E1/T1"), replace(PLACE, tenant="E2/T1")
+    async with served(held) as (front, house, teams):
+        for place in (here, elsewhere):
+            await front.say("/panel Open?", key=place.tenant, place=place)
+        await until(lambda: len(held.waiting) == 12)
+        await front.hand(Departed("memory", "E1/"))
+        await front.hand(Invocation(here, "ann", "/panel stop", "stop", "control", run="E1/T1"))
+        assert "There is no such run here" in front.told("ann")[-1]
+        assert await house.store.latest(here) is None
+        await removed(house, "E1/T1")
+        await until(lambda: played(teams.flash).in_flight == 6)
+        held.go.set()
+        await house.intake.settled()
+        assert (await house.store.get("E2/T1")).status == "finished"
+
+
+async def test_an_organisation_that_comes_back_at_once_loses_nothing_of_what_it_asks_then(tmp_path):
+    here = replace(PLACE, tenant="E1/T1")
+    async with served(folder=tmp_path) as (front, house, _):
+        await front.say("/panel Open?", key="before", place=here)
+        await house.intake.settled()
+        await front.hand(Departed("memory", "E1/T1"))
+        await front.hand(Departed("memory", "E1/"))
+        await front.say("/panel settings profile A mill.", place=here)
+        await front.say("/panel Open?", key="after", place=here)
+        await house.intake.settled()
+        await removed(house, "before")
+        await forgotten(tmp_path)
+        assert (await house.store.get("after")).status == "finished"
+        assert (await settings_of(house.store, here)).profile == "A mill."
+
+
+async def test_an_organisation_whose_departure_the_process_did_not_live_to_carry_out_departs_at_the_next_start(
+    tmp_path,
+):
+    here = replace(PLACE, tenant="E1/T1")
+    async with served(folder=tmp_path) as (front, house, _):
+        for place in (here, OTHER):
+            await front.say("/panel Open?", key=place.tenant, place=place)
+        await house.intake.settled()
+        at = house.store.now()
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as database, database:
+        database.execute("INSERT INTO departures VALUES ('memory', 'E1/', ?)", (at,))
+    async with served(folder=tmp_path) as (_, house, _):
+        await removed(house, "E1/T1")
+        await forgotten(tmp_path)
+        assert (await house.store.get("other")).status == "finished"
 
 
 async def test_a_departure_that_cannot_be_written_down_is_not_acknowledged(tmp_path):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from adapters.memory import PLACE, Fault, MemoryFrontEnd
-from adapters.port import AskOptions, Attachment, Capabilities, Invocation, PermissionMissing, Rejected
+from adapters.port import AskOptions, Attachment, Capabilities, Invocation, PermissionMissing, RateLimited, Rejected
 from bot.rules import Rules
 from teams.lms import forget_lms
 from teams.scripted import Prompt, played
@@ -257,6 +257,25 @@ async def test_a_question_without_a_topic_is_asked_by_a_form_where_there_are_for
     assert ("decision", "Decision") in form.panels
 
 
+@pytest.mark.parametrize("line", ["/panel help", "good morning"])
+async def test_whoever_is_told_the_commands_is_offered_the_form(line):
+    async with served() as (front, _, _):
+        await front.say(line)
+    assert [call.doc.controls for call in front.calls] == [("form",)]
+
+
+async def test_fault_38_a_notice_that_is_to_wait_keeps_nobody_waiting_and_is_told_after_that():
+    async with served() as (front, house, _):
+        await front.say("/panel Open?", key="run")
+        await house.intake.settled()
+        for line in ("/panel help", "/panel rate up synthesis"):
+            front.script(Fault(RateLimited(0.1), operation="notify"))
+            before = len(front.told("ann"))
+            await front.say(line)
+            assert len(front.told("ann")) == before, "it was taken in before it was told"
+            await until(lambda before=before: len(front.told("ann")) > before)
+
+
 async def test_a_form_that_comes_back_empty_is_told_what_it_lacks_and_not_shown_again():
     async with served(front=MemoryFrontEnd(capabilities=FORMS)) as (front, _, _):
         await front.hand(Invocation(PLACE, "ann", "/panel", "key", "form", options=AskOptions()))
@@ -279,12 +298,13 @@ async def test_a_form_is_not_waited_for_before_what_asked_for_it_is_acknowledged
         await until(lambda: front.forms)
 
 
-async def test_a_form_that_cannot_be_shown_is_told():
+async def test_a_form_that_cannot_be_shown_is_told_and_offered_again():
     async with served(front=MemoryFrontEnd(capabilities=FORMS)) as (front, _, _):
         front.script(Fault(Rejected("too late"), operation="ask"))
         await front.say("/panel")
         await until(lambda: front.told("ann"))
         assert "The form could not be shown; write the topic behind the command" in front.told("ann")[0]
+    assert [call.doc.controls for call in front.calls] == [("form",)]
 
 
 @pytest.mark.parametrize(

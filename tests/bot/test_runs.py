@@ -320,7 +320,7 @@ async def test_fault_17_a_send_whose_end_is_unknown_is_looked_for_before_it_is_s
 
 
 async def test_a_slow_place_gets_the_synthesis_before_the_answers_that_wait_and_never_more_than_its_pace():
-    pace = Pace(most=4, reserved=1, seconds=0.4)
+    pace = Pace(burst=4, per_minute=600, reserved=1)
     front = MemoryFrontEnd(capabilities=Capabilities(pace=pace))
     async with served(front=front) as (_, house, _):
         await front.say("/panel Open?")

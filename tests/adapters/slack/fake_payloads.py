@@ -134,6 +134,12 @@ def app_uninstalled(team: Workspace, ts: str) -> Json:
     return event(team, {"type": "app_uninstalled", "event_ts": ts})
 
 
+def of_an_organisation(body: Json, named: str | None) -> Json:
+    """An event as an installation of a whole organisation gets it; `named` is what stands for the workspace."""
+    whole = {"team_id": None, "is_enterprise_install": True}
+    return body | {"team_id": named, "authorizations": [each | whole for each in body["authorizations"]]}
+
+
 def tokens_revoked(team: Workspace, ts: str, bot: Iterable[str] = (), oauth: Iterable[str] = ()) -> Json:
     """`bot` and `oauth` are user ids: whose tokens are gone."""
     return event(team, {"type": "tokens_revoked", "tokens": {"oauth": [*oauth], "bot": [*bot]}, "event_ts": ts})
@@ -169,20 +175,20 @@ def feedback(action_id: str, value: str, block_id: str = "b1", ts: str = "170000
     return {**button(action_id, value, block_id, ts), "type": "feedback_buttons"}
 
 
-def block_actions(gesture: Gesture, action: Json, message: Json) -> Json:
-    """Something in a message was pressed."""
+def block_actions(gesture: Gesture, action: Json, message: Json, *, ephemeral: bool = False) -> Json:
+    """Something in a message was pressed. Of an `ephemeral` one only its place comes along ("block_actions")."""
     thread = {"thread_ts": message["thread_ts"]} if message.get("thread_ts") else {}
     where = {
         "type": "message",
         "message_ts": message["ts"],
         "channel_id": gesture.channel.id,
-        "is_ephemeral": False,
+        "is_ephemeral": ephemeral,
         **thread,
     }
     more = {
         "container": where,
         "channel": {"id": gesture.channel.id, "name": gesture.channel_name},
-        "message": message,
+        **({} if ephemeral else {"message": message}),
         "state": {"values": {}},
         "response_url": gesture.response_url,
         "actions": [action],

@@ -17,7 +17,7 @@ from tests.adapters.slack.fake_slack import Delivered, FakeSlack
 from tests.adapters.slack.fake_world import GENERAL, HOME
 from tests.house import good, served
 
-AT_ONCE = Paces(Pace(1_000, seconds=1.0), Pace(1_000, seconds=1.0))
+AT_ONCE = Paces(Pace(1_000, per_minute=60_000), Pace(1_000, per_minute=60_000))
 """No test has to wait for the fake, whose limits are off unless a test asks for them."""
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block as SlackBlock
 
+from adapters.markdown import parts, size
 from adapters.port import Block, Board, BoardRow, Doc, Fold, Markdown, RowState, Subject, Table
-from adapters.slack.blocks import Message, Style, board_message, doc_messages, parts
-from adapters.slack.text import inert, mrkdwn, size
+from adapters.slack.blocks import Message, Style, board_message, doc_messages
+from adapters.slack.text import inert, mrkdwn
 from tests.adapters.slack.test_slack_text import (
     HOSTILE_TOKENS,
     SHORT,
@@ -131,6 +132,7 @@ DOCS = st.builds(
     tone=st.sampled_from(["info", "success", "warning", "error"]),
     mention=st.sampled_from(["", "U0ASKER", "<!here>", "U1>", "u1", "U1|x", "U1\n"]),
     folded=st.booleans(),
+    lead=st.integers(0, 2),
     subject=st.sampled_from([None, Subject("r1", "expert/critic"), Subject("<!here>", "x"), Subject("r 1")]),
     controls=st.sampled_from([(), ("rate",), ("retry", "stop", "rate")]),
 )
@@ -419,6 +421,18 @@ def test_a_folded_document_opens_where_it_is_long_and_stands_open_where_it_is_sh
     assert (container["is_collapsible"], container["default_collapsed"]) == (True, True)
     assert [child["type"] for child in container["child_blocks"]] == ["section", "section"]
     assert [block["type"] for block in blocks_of(Doc("Critic", (short,), folded=True))] == ["header", "markdown"]
+
+
+def test_what_leads_a_folded_document_is_seen_without_opening_it() -> None:
+    advice, long = Markdown("**Recommendation:** Wait."), Markdown("An answer. " * 100)
+    doc = Doc("Critic", (advice, long), folded=True, lead=1)
+    header, seen, container = blocks_of(doc)
+    assert (header["type"], seen) == ("header", {"type": "markdown", "text": "**Recommendation:** Wait."})
+    assert [child["type"] for child in container["child_blocks"]] == ["section"]
+    assert "Recommendation" not in str(container)
+    assert doc_messages(doc, "rich")[0].text.startswith("Critic\n\n*Recommendation:* Wait.\n\n*The whole answer*")
+    short = Doc("Critic", (advice, Markdown("A point.")), folded=True, lead=1)
+    assert [block["type"] for block in blocks_of(short)] == ["header", "markdown", "markdown"]
 
 
 def test_a_fold_is_a_container_with_its_title() -> None:

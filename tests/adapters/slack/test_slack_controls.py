@@ -15,7 +15,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 ACTION_IDS = st.sampled_from(
-    ["panelist.stop", "panelist.retry", "panelist.rate", "panelist.rate.up", "panelist.rate.down", "panelist.", "other"]
+    [*(f"panelist.{name}" for name in ("stop", "retry", "rate", "rate.up", "rate.down", "form", "")), "other"]
 )
 VALUES = st.one_of(
     JSON,
@@ -53,6 +53,17 @@ def test_a_whole_run_can_be_rated() -> None:
         "/panel rate up",
         "r1",
     )
+
+
+@pytest.mark.parametrize("style", ["rich", "plain"])
+@pytest.mark.parametrize("subject", [None, Subject("r1")])
+def test_the_form_is_asked_for_by_a_button_that_is_about_no_run_and_so_carries_nothing(style, subject) -> None:
+    [block] = control_blocks(("form", "form"), subject, style)
+    [button] = block["elements"]
+    assert (block["type"], button["text"]["text"], "value" in button) == ("actions", "More options", False)
+    assert command_of({"action_id": button["action_id"], "type": "button"}) == ("/panel", "")
+    (parsed,) = SlackBlock.parse_all([block])
+    parsed.validate_json()
 
 
 @settings(max_examples=1000, deadline=None)
@@ -96,6 +107,9 @@ def test_fault_70_a_tampered_action_is_no_command_and_no_exception(action) -> No
     command = command_of(action)
     if command is not None:
         text, run = command
+        if action["action_id"] == "panelist.form":
+            assert command == ("/panel", "")
+            return
         assert text.split()[:2] in (["/panel", "stop"], ["/panel", "retry"], ["/panel", "rate"])
         assert len(text.split()) <= 4
         assert run.isascii()
@@ -110,7 +124,8 @@ def test_fault_70_a_value_with_one_character_changed_never_names_another_command
     place %= len(value)
     changed = value[:place] + character + value[place + 1 :]
     command = command_of({"action_id": name, "value": changed})
-    assert command is None or command[0].startswith(("/panel rate up", "/panel stop", "/panel retry"))
+    of_its_button = "/panel" if name == "panelist.form" else ("/panel rate up", "/panel stop", "/panel retry")
+    assert command is None or command[0].startswith(of_its_button)
 
 
 @pytest.mark.parametrize(

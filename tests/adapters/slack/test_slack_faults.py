@@ -153,7 +153,7 @@ async def test_fault_38_slack_refusals_for_haste_are_waited_out_and_nothing_is_l
         await at.house.intake.settled()
         [root] = roots(at.slack)
         thread = [plain(message) for message in at.slack.messages(GENERAL.id, root["ts"])]
-        assert "Done" in thread[-1]
+        assert "6 of 6 answered" in thread[-1]
         assert sum("speaks" in text for text in thread[1:]) == 6
         assert "finished in" in thread[0]
 

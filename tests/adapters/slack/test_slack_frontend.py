@@ -130,6 +130,32 @@ async def test_a_workspace_that_refuses_the_newer_blocks_gets_plain_ones_from_th
     assert not front.capabilities(PLACE).folds
 
 
+async def test_a_workspace_that_refuses_the_blocks_of_a_root_gets_plain_ones_from_then_on(front, client):
+    client.script("chat_postMessage", refusal("invalid_blocks"))
+    for number in (1, 2):
+        await front.open_thread(ASKED, Doc(f"*Root* {number}"), key=f"run{number}/root")
+    rich, plain, later = [{block["type"] for block in posted["blocks"]} for posted in client.asked("chat_postMessage")]
+    assert ("markdown" in rich, plain, later) == (True, {"section"}, {"section"})
+    assert not front.capabilities(PLACE).folds
+
+
+async def test_a_workspace_that_refuses_the_blocks_of_a_board_gets_plain_ones_from_then_on(front, client):
+    client.script("chat_update", refusal("invalid_blocks"))
+    for revision in (1, 2):
+        assert (await front.board(THREAD, BOARD, revision=revision)).outcome == "sent"
+    rich, plain, later = [{block["type"] for block in edited["blocks"]} for edited in client.asked("chat_update")]
+    assert ("markdown" in rich, "markdown" in plain, "markdown" in later) == (True, False, False)
+    assert not front.capabilities(PLACE).folds
+
+
+async def test_a_board_that_no_blocks_fit_does_not_change_the_workspace(front, client):
+    client.script("chat_update", refusal("invalid_blocks"), refusal("invalid_blocks"))
+    assert (await front.board(THREAD, BOARD, revision=1)).error == Rejected("invalid_blocks")
+    client.script("chat_postMessage", refusal("invalid_blocks"), refusal("invalid_blocks"))
+    assert await front.open_thread(ASKED, Doc("*Root*"), key="run/root") == Rejected("invalid_blocks")
+    assert front.capabilities(PLACE).folds
+
+
 async def test_a_document_that_no_blocks_fit_is_rejected_and_does_not_change_the_workspace(front, client):
     client.script("chat_postMessage", refusal("invalid_blocks"), refusal("invalid_blocks"))
     receipt = await front.post(THREAD, ANSWER, key="run/1")

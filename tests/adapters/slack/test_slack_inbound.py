@@ -11,7 +11,6 @@ from adapters.port import Departed, Invocation, Subject, Withdrawn
 from adapters.slack.controls import value_of
 from adapters.slack.inbound import (
     Asked,
-    command_line,
     from_action,
     from_command,
     from_event,
@@ -19,6 +18,7 @@ from adapters.slack.inbound import (
     plain_text_of,
 )
 from adapters.slack.names import parts_of, tenant_of
+from adapters.words import command_line
 from tests.adapters.slack import fake_payloads as payloads
 from tests.adapters.slack.fake_world import ANN, ANN_IM, GENERAL, HOME, Channel, User, Workspace
 
@@ -146,6 +146,33 @@ def test_a_button_says_which_run_it_is_about():
     assert (found.text, found.run, found.within, found.origin) == ("/panel retry", "run-1", "1.2", "control")
 
 
+def test_a_button_in_the_root_of_a_run_is_pressed_in_the_thread_that_hangs_from_it():
+    pressed = payloads.button("panelist.stop", value_of(Subject("run-1")))
+    found = invocation(from_action(payloads.block_actions(HERE, pressed, message("the board"))))
+    assert found.within == "1700000000.000100"
+
+
+@pytest.mark.parametrize(
+    ("gesture", "where", "within"),
+    [
+        (HERE, {}, ""),
+        (HERE, {"thread_ts": "1.2"}, "1.2"),
+        (DIRECT, {"thread_ts": "1.2"}, "1.2"),
+    ],
+    ids=["channel", "thread", "direct message"],
+)
+def test_the_button_for_the_form_is_the_command_without_a_topic_in_the_thread_where_it_stands_if_there_is_one(
+    gesture, where, within
+):
+    # No thread can hang from what one person alone sees.
+    ephemeral = gesture is HERE
+    pressed = payloads.button("panelist.form", "")
+    asked = from_action(payloads.block_actions(gesture, pressed, message("help", **where), ephemeral=ephemeral))
+    found = invocation(asked)
+    assert (found.text, found.run, found.within, found.origin) == ("/panel", "", within, "control")
+    assert asked.reply.trigger == gesture.trigger_id
+
+
 def test_two_presses_are_two_gestures_and_one_delivered_twice_is_one():
     def key(ts: str) -> str:
         pressed = payloads.button("panelist.stop", value_of(Subject("run-1")), ts=ts)
@@ -171,9 +198,43 @@ def test_stop_in_the_agent_surface_is_stop_in_that_thread():
 def test_an_uninstalled_bot_departs_and_a_persons_token_means_nothing():
     gone = from_event(payloads.app_uninstalled(HOME, "1.1"))
     assert gone is not None
-    assert gone.inbound == Departed("slack", HOME.team_id)
+    assert gone.inbound == Departed("slack", HOME.team_id, 2.0)
     assert from_event(payloads.tokens_revoked(HOME, "1.1", bot=[HOME.bot_user_id])) == Asked(gone.inbound)
     assert from_event(payloads.tokens_revoked(HOME, "1.1", oauth=["U0ANN"])) is None
+
+
+IN_E1 = replace(HOME, team_id="T7", enterprise_id="E1")
+
+
+@pytest.mark.parametrize(
+    "body", [payloads.app_uninstalled(IN_E1, "1.1"), payloads.tokens_revoked(IN_E1, "1.1", bot=[HOME.bot_user_id])]
+)
+def test_a_workspace_of_an_organisation_departs_alone_and_an_organisation_with_all_of_its_workspaces(body):
+    def gone(body: dict) -> object:
+        asked = from_event(body)
+        assert asked is not None
+        return asked.inbound
+
+    assert gone(body) == Departed("slack", "E1/T7", 2.0)
+    for named in (None, "T7", "E1"):
+        assert gone(payloads.of_an_organisation(body, named)) == Departed("slack", "E1/", 2.0)
+    bare = {name: value for name, value in body.items() if name != "authorizations"}
+    assert gone(bare | {"enterprise_id": "E1"}) == Departed("slack", "E1/T7", 2.0)
+    assert gone(bare | {"enterprise_id": "E1", "is_enterprise_install": True}) == Departed("slack", "E1/", 2.0)
+    assert gone(bare | {"enterprise_id": "E1", "team_id": None}) == Departed("slack", "E1/", 2.0)
+    assert gone(bare | {"team_id": "E1"}) == Departed("slack", "E1/", 2.0)
+
+
+def test_what_is_no_organisation_departs_as_the_workspace_that_it_is():
+    gone = from_event(payloads.app_uninstalled(HOME, "1.1") | {"authorizations": [{"is_enterprise_install": True}]})
+    assert gone == Asked(Departed("slack", HOME.team_id, 2.0))
+
+
+def test_a_departure_is_at_the_end_of_the_second_that_slack_names_where_it_names_one():
+    """Slack's times are whole seconds, so that what happened later in that second was before it."""
+    body = payloads.app_uninstalled(HOME, "1700000000.9")
+    for told, at in ((1_700_000_000, 1_700_000_001.0), (None, None), ("1", None), (True, None)):
+        assert from_event(body | {"event_time": told}) == Asked(Departed("slack", HOME.team_id, at))
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,38 @@ async def test_slack_a_removed_workspace_leaves_no_token_and_takes_no_other_alon
     assert await store.token_of("E1/T1") == "xoxb-E1-T1"
     await store.remove("E1/T1")
     assert await store.token_of("E1/T1") == "xoxb-E1-None"
-    await store.remove("E1/")
-    assert [await store.token_of(tenant) for tenant in ("E1/T1", "E1/T3")] == [None, None]
-    assert await store.tenants() == ("E1/T2", "T1")
+    assert await store.tenants() == ("E1/", "E1/T2", "T1")
     assert await store.async_find_installation(enterprise_id="E1", team_id="T1") is None
+
+
+async def test_slack_a_removed_organisation_leaves_no_token_of_any_of_its_workspaces(store, tmp_path):
+    for enterprise, team in (("E1", None), ("E1", "T1"), ("E1", "T2"), ("E11", None), ("E2", "T1"), (None, "T1")):
+        await store.async_save(installation(enterprise, team, f"xoxb-{enterprise}-{team}"))
+    assert await store.token_of("E1/T2") == "xoxb-E1-T2"
+    await store.remove("E1/")
+    assert [await store.token_of(tenant) for tenant in ("E1/", "E1/T1", "E1/T2", "E1/T3")] == [None] * 4
+    assert await store.tenants() == ("E11/", "E2/T1", "T1")
+    for team in (None, "T1", "T2"):
+        assert await store.async_find_installation(enterprise_id="E1", team_id=team) is None
+
+
+@pytest.mark.parametrize(("at", "left"), [(100.0, True), (200.0, True), (200.5, True), (202.0, False), (None, False)])
+async def test_slack_a_removal_takes_what_was_installed_before_it_and_says_whether_anything_is_left(store, at, left):
+    for enterprise, team in (("E1", "T1"), ("E1", None)):
+        await store.async_save(installation(enterprise, team, "xoxb-old", installed_at=100.5))
+        await store.async_save(installation(enterprise, team, "xoxb-new", installed_at=201.0))
+    token = await store.token_of("E1/T1")
+    assert await store.remove("E1/T1", at) is not left
+    assert (await store.token_of("E1/T1"), await store.tenants()) == (token, ("E1/", "E1/T1") if left else ("E1/",))
+    assert await store.remove("E1/", at) is not left
+    assert await store.tenants() == (("E1/", "E1/T1") if left else ())
+
+
+async def test_slack_a_workspace_that_installed_the_app_since_does_not_hold_its_organisation(store):
+    await store.async_save(installation("E1", None, "xoxb-org", installed_at=100.0))
+    await store.async_save(installation("E1", "T1", "xoxb-own", installed_at=300.0))
+    assert await store.remove("E1/", 200.0)
+    assert await store.tenants() == ("E1/T1",)
 
 
 async def test_slack_a_token_that_is_looked_up_while_it_is_removed_is_not_kept(store):
@@ -411,7 +439,8 @@ async def test_slack_an_installer_who_changes_their_mind_is_told_so_without_thei
     (browser, _) = rig.browsers
     await browser.begin()
     with capture_logs() as logs:
-        assert (await browser.get(BACK, error="access_denied"))[0] == 200
+        status, page = await browser.get(BACK, error="access_denied")
+        assert (status, "You cancelled; nothing was installed." in page, "/slack/install" in page) == (200, True, True)
         status, page = await browser.get(BACK, error="<script>alert(1)</script>")
     assert status == 200
     assert "<script>" not in page

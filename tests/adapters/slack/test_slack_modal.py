@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block as SlackBlock
 from slack_sdk.models.views import View
 
+from adapters.markdown import size
 from adapters.port import AskForm
 from adapters.slack.modal import Submission, ask_view, submission_of
-from adapters.slack.text import size
 from tests.adapters.slack.test_slack_text import SHORT_LINE, tokens
 
 PANELS = (("board", "A board of directors"), ("critics", "Critics"))

@@ -2,9 +2,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.messages.chunk import Chunk
 
+from adapters.markdown import size
 from adapters.port import Board, BoardRow, RowState
 from adapters.slack.tasks import Plan, Task, chunks, closed, plan_of
-from adapters.slack.text import size
 from tests.adapters.slack.test_slack_text import SHORT_LINE, hidden, live_in_markdown, live_in_mrkdwn, tokens
 
 STATES: list[RowState] = ["queued", "running", "done", "late", "failed", "stopped"]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from adapters.slack.text import clipped, fitting, inert, inert_line, mrkdwn, mrkdwn_line, plain, size
+from adapters.markdown import clipped, fitting, size
+from adapters.slack.text import inert, inert_line, mrkdwn, mrkdwn_line, plain
 from tests.adapters.contract import HOSTILE, READABLE, squeezed, steering
 
 SLOW = settings(max_examples=1000, deadline=None)

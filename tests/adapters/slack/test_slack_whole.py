@@ -13,6 +13,7 @@ from bot.feedback import read_feedback
 from bot.store import database_of
 from teams.scripted import Prompt, expert_reply, synthesis_reply
 from tests.adapters.slack import fake_payloads as payloads
+from tests.adapters.slack.fake_faults import Answer, Limited
 from tests.adapters.slack.fake_reading import plain
 from tests.adapters.slack.fake_world import ANN, ANN_IM, BOB, GENERAL
 from tests.adapters.slack.served import Office, office
@@ -189,13 +190,107 @@ async def test_slack_without_a_topic_a_form_opens_and_what_it_says_is_asked():
         sent = payloads.view_submission(at.slack.gesture(), opened.view, values)
         assert at.acknowledged(await at.send(sent, "interaction"))
         await at.until("Should we move?")
-        await at.until("Done")
+        await at.until("from 6 of 6")
         await at.house.intake.settled()
         experts = [prompt for prompt in held.asked if prompt.perspective]
         assert all("We are twelve people." in prompt.text for prompt in experts)
         assert all("A small bakery" in prompt.text and "warmth, thrift" in prompt.text for prompt in experts)
         await command(at, "settings")
         assert "A small bakery" in await at.told("warmth, thrift")
+
+
+async def more_options(at: Office, whisper: dict, **who):
+    """Press "More options" in what one person alone was shown, and have the form."""
+    button = elements(whisper)["panelist.form"]
+    assert button["text"]["text"] == "More options"
+    pressed = payloads.button("panelist.form", "", ts=at.slack.ts())
+    gesture = at.slack.gesture(**who)
+    known = set(at.slack.views)
+    assert at.acknowledged(
+        await at.send(
+            payloads.block_actions(gesture, pressed, whisper, ephemeral=not gesture.channel.user), "interaction"
+        )
+    )
+    async with asyncio.timeout(10):
+        while set(at.slack.views) == known:
+            await asyncio.sleep(0.01)
+    [opened] = set(at.slack.views) - known
+    return at.slack.views[opened]
+
+
+async def submit(at: Office, view: dict, topic: str, **who):
+    sent = payloads.view_submission(at.slack.gesture(**who), view, {"topic": {"value": payloads.typed(topic)}})
+    assert at.acknowledged(await at.send(sent, "interaction"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [("", "What you can ask"), ("panel", "form could not be shown"), ("hm", "That is no command")]
+)
+@TRANSPORTS
+async def test_slack_a_mention_without_a_topic_is_told_what_can_be_asked_and_its_button_opens_the_form(
+    transport, words, told
+):
+    async with office(transport) as at:
+        said = at.slack.say(ANN.id, GENERAL.id, f"<@U0PANEL> {words}")
+        assert at.acknowledged(await at.send(payloads.app_mention(at.slack.gesture(), said), "event"))
+        await at.told(told)
+        [whisper] = at.slack.ephemerals
+        assert whisper.user == ANN.id
+        opened = await more_options(at, whisper.message)
+        assert opened.user == ANN.id
+        await submit(at, opened.view, "Should we move?")
+        shown = await at.until("from 6 of 6")
+        assert "Should we move?" in shown
+        await at.house.intake.settled()
+        assert len(roots(at)) == 1, "in the channel, for no thread hangs from what one person alone sees"
+        assert len(at.slack.ephemerals) == 1
+
+
+async def test_slack_what_the_button_of_a_mention_in_a_thread_asks_is_answered_in_that_thread():
+    async with office() as at:
+        root = at.slack.say(BOB.id, GENERAL.id, "We lose money on Sundays")
+        said = at.slack.say(ANN.id, GENERAL.id, "<@U0PANEL>", root["ts"])
+        await at.send(payloads.app_mention(at.slack.gesture(), said), "event")
+        await at.told("What you can ask")
+        [whisper] = at.slack.ephemerals
+        assert whisper.message["thread_ts"] == root["ts"]
+        await submit(at, (await more_options(at, whisper.message)).view, "Should we close?")
+        await at.until("from 6 of 6", thread=root["ts"])
+        assert roots(at) == []
+
+
+async def test_slack_what_the_button_of_a_direct_message_asks_is_answered_there():
+    async with office() as at:
+        said = at.slack.say(ANN.id, ANN_IM.id, "help")
+        await at.send(payloads.message_event(at.slack.gesture(channel=ANN_IM), said), "event")
+        await at.until("What you can ask", ANN_IM.id, said["ts"])
+        answer = at.slack.messages(ANN_IM.id, said["ts"])[-1]
+        opened = await more_options(at, answer, channel=ANN_IM)
+        await submit(at, opened.view, "Should we move?", channel=ANN_IM)
+        await at.until("from 6 of 6", ANN_IM.id, said["ts"])
+
+
+async def test_slack_a_form_that_slack_does_not_open_is_said_with_the_button_to_try_again():
+    async with office() as at:
+        at.slack.script("views.open", Answer("expired_trigger_id"))
+        await command(at, "")
+        await at.told("form could not be shown")
+        [whisper] = at.slack.ephemerals
+        opened = await more_options(at, whisper.message)
+        await submit(at, opened.view, "Should we move?")
+        await at.until("from 6 of 6")
+
+
+async def test_fault_38_slack_a_notice_that_is_to_wait_is_told_after_that_and_acknowledged_before():
+    async with office() as at:
+        at.slack.script("chat.postEphemeral", Limited(1))
+        said = at.slack.say(ANN.id, GENERAL.id, "<@U0PANEL> help")
+        assert at.acknowledged(await at.send(payloads.app_mention(at.slack.gesture(), said), "event"))
+        assert at.slack.ephemerals == []
+        await at.told("What you can ask")
+        first, second = at.slack.asked("chat.postEphemeral")
+        assert second.at - first.at > 0.9
+        assert at.slack.asked("conversations.open") == []
 
 
 async def test_fault_70_slack_a_form_that_was_sealed_for_somebody_else_is_refused_in_the_form():

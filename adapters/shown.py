@@ -8,7 +8,7 @@ MOST_KEYS = 20_000
 
 @dataclass(slots=True)
 class Shown:
-    """The parts of one post that stand: their timestamps by number, from 1. `of` is how many there are, once known."""
+    """The parts of one post that stand: their native ids by number, from 1. `of` is how many there are, once known."""
 
     parts: dict[int, str] = field(default_factory=dict)
     of: int = 0
@@ -20,7 +20,7 @@ class Shown:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The timestamps in order."""
+        """The native ids in order."""
         return tuple(self.parts[number] for number in sorted(self.parts))
 
 
@@ -42,4 +42,4 @@ class PostMemory:
     def forget(self, native: str) -> None:
         """A message was taken away."""
         for shown in self._shown.values():
-            shown.parts = {number: ts for number, ts in shown.parts.items() if ts != native}
+            shown.parts = {number: part for number, part in shown.parts.items() if part != native}

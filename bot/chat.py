@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from adapters.discord.config import DiscordConfig
 from adapters.port import FrontEnd, Health
 from adapters.slack.config import SlackConfig
 from bot.errors import StoreFailed
@@ -55,8 +56,32 @@ class Readiness:
         return {"runs": Health(True)}
 
 
-def slack_config(bot: BotSettings, folder: Path) -> SlackConfig:
-    """How Slack is set up. `folder` is where tokens of several workspaces are kept."""
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How each chat platform is set up. One that is not says what it is missing."""
+
+    slack: SlackConfig
+    discord: DiscordConfig
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a platform to serve."""
+        return not self.slack.missing or not self.discord.missing
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Which platforms are not set up, and what each needs."""
+        each = (("Slack", self.slack.missing), ("Discord", self.discord.missing))
+        return tuple(f"{name} is not set up: {what}" for name, what in each if what)
+
+
+def setup_of(bot: BotSettings, folder: Path, panels: Iterable[tuple[str, str]] = ()) -> Setup:
+    """The platforms as the settings have them. `folder` is where front ends keep what is theirs; `panels` are the names
+    and titles that a command offers."""
+    return Setup(_slack(bot, folder), _discord(bot, folder, tuple(panels)))
+
+
+def _slack(bot: BotSettings, folder: Path) -> SlackConfig:
     api = str(bot.slack_api_url)
     return SlackConfig(
         bot_token=_secret(bot.slack_bot_token),
@@ -70,31 +95,41 @@ def slack_config(bot: BotSettings, folder: Path) -> SlackConfig:
     )
 
 
-def missing(bot: BotSettings) -> tuple[str, ...]:
-    """Which chat front ends are not set up, and what each needs."""
-    slack = slack_config(bot, Path()).missing
-    found = [f"Slack is not set up: {slack}"] if slack else []
-    if bot.discord_token is None:
-        found.append("Discord is not set up: set DISCORD_TOKEN")
-    return tuple(found)
+def _discord(bot: BotSettings, folder: Path, panels: tuple[tuple[str, str], ...]) -> DiscordConfig:
+    return DiscordConfig(
+        token=_secret(bot.discord_token),
+        api=str(bot.discord_api_url).rstrip("/"),
+        gateway=str(bot.discord_gateway_url or ""),
+        shard_count=bot.discord_shard_count,
+        folder=folder,
+        panels=panels,
+    )
 
 
-def web_port(bot: BotSettings, slack: SlackConfig) -> int | None:
+def web_port(bot: BotSettings, setup: Setup) -> int | None:
     """Where the web server listens; None where nobody needs one."""
-    return bot.port or (DEFAULT_PORT if slack.web else None)
+    needed = not setup.slack.missing and setup.slack.web
+    return bot.port or (DEFAULT_PORT if needed else None)
 
 
 @asynccontextmanager
-async def chat(configs: Iterable[SlackConfig]) -> AsyncIterator[Chat]:
+async def chat(setup: Setup) -> AsyncIterator[Chat]:
     """The front ends, closed when the block ends. Raises `FrontEndFailed`."""
-    # Slack's packages take a moment to import, and only who serves needs them.
-    from adapters.slack.connect import slack_front
-
+    fronts: list[FrontEnd] = []
+    routes: tuple[web.RouteDef, ...] = ()
     async with AsyncExitStack() as stack:
-        connected = [await stack.enter_async_context(slack_front(config)) for config in configs]
-        fronts: dict[str, FrontEnd] = {slack.front.name: slack.front for slack in connected}
-        routes = tuple(route for slack in connected for route in slack.routes)
-        yield Chat(fronts, routes)
+        # The platforms' packages take a moment to import, and only who serves needs them.
+        if not setup.slack.missing:
+            from adapters.slack.connect import slack_front
+
+            slack = await stack.enter_async_context(slack_front(setup.slack))
+            fronts.append(slack.front)
+            routes = slack.routes
+        if not setup.discord.missing:
+            from adapters.discord.connect import discord_front
+
+            fronts.append(await stack.enter_async_context(discord_front(setup.discord)))
+        yield Chat({front.name: front for front in fronts}, routes)
 
 
 def _secret(value: SecretStr | None) -> str:

@@ -82,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     slack.add_argument(
         "--public", action="store_true", help="let the bot post in public channels that it is not a member of"
     )
+    discord = verbs.add_parser("discord", help="set Discord up")
+    discord.add_argument(
+        "action",
+        choices=["invite", "sync"],
+        help="invite: print the link that adds the bot to a server; sync: tell Discord the bot's commands now",
+    )
     model = verbs.add_parser("model", help="the built-in model")
     model.add_argument("action", choices=["fetch"], help="fetch its weights (93 MB) ahead of the first use")
     return parser

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from adapters.port import Doc, ThreadRef
-from bot import notices, render
+from bot import digest, notices, render
 from bot.courier import Courier
 from bot.delivery import Delivery
 from bot.errors import PutOff, StoreFailed, sole
@@ -206,7 +206,7 @@ class Conductor:
         return self._courier.delivery(live.id, live.stored.thread, live.revisions, again=again)
 
     async def _delivered(self, live: LiveRun, delivery: Delivery) -> None:
-        if live.stored.taken_up:
+        if live.stored.taken_up and not self._courier.digests(live.stored.invocation.place):
             self._say(live, delivery, f"resumed/{live.stored.boots}", notices.resumed(live.restarted))
         try:
             await until_stopped(self._tell(live, delivery), live.pause)
@@ -288,7 +288,8 @@ class Conductor:
             await delivery.said()
         asker = live.stored.invocation.author
         round_ = render.Round(live.stored.round, live.heard_before, live.purse.receipt, asker)
-        for post in render.posts(event, live.progress, round_):
+        rendered = digest.posts if self._courier.digests(live.stored.invocation.place) else render.posts
+        for post in rendered(event, live.progress, round_):
             delivery.put(live.key(post.part), post.doc, urgent=not post.part.startswith("expert/"))
         self._show(live, delivery)
         if live.progress.ended:
@@ -311,7 +312,8 @@ class Conductor:
 
     async def _put_off(self, live: LiveRun, delivery: Delivery) -> None:
         """Tell the thread that the process pauses, and leave the run under way."""
-        self._say(live, delivery, f"paused/{live.stored.boots}", notices.paused())
+        if not self._courier.digests(live.stored.invocation.place):
+            self._say(live, delivery, f"paused/{live.stored.boots}", notices.paused())
         self._show(live, delivery, notices.PAUSED)
         try:
             async with asyncio.timeout(PAUSE_SECONDS * 0.8):

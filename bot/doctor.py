@@ -45,14 +45,19 @@ async def _chat(settings: Settings) -> bool:
     from bot.house import served_folder
 
     healthy = True
-    slack = chat.slack_config(settings.bot, served_folder(settings.bot.panelist_home))
-    for sentence in chat.missing(settings.bot):
+    setup = chat.setup_of(settings.bot, served_folder(settings.bot.panelist_home))
+    for sentence in setup.missing:
         _say(True, "chat", sentence)
-    if not slack.missing:
+    if not setup.slack.missing:
         from adapters.slack.examine import examine as examine_slack
 
-        async for fine, sentence in examine_slack(slack):
+        async for fine, sentence in examine_slack(setup.slack):
             healthy &= _say(fine, "slack", sentence)
+    if not setup.discord.missing:
+        from adapters.discord.examine import examine as examine_discord
+
+        async for fine, sentence in examine_discord(setup.discord):
+            healthy &= _say(fine, "discord", sentence)
     return healthy
 
 

@@ -21,7 +21,7 @@ from adapters.port import (
 from bot.progress import Progress, SeatProgress
 from bot.receipts import RunReceipt
 from teams.events import ExpertAnswered, RunEvent, RunFinished, RunStopped, SynthesisFailed, SynthesisWritten
-from teams.model import ExpertFailure, FailureKind, Synthesis, panel_confidence
+from teams.model import ExpertFailure, ExpertResult, FailureKind, Synthesis, panel_confidence
 
 SHOWN = 12_000
 """Characters of one text shown in a post; a longer one is clipped there and goes along whole as a file."""
@@ -120,38 +120,40 @@ def posts(event: RunEvent, progress: Progress, round_: Round = FIRST) -> tuple[P
     """The posts that an event makes; `progress` is the state after it."""
     match event:
         case ExpertAnswered():
-            return (Post(f"expert/{event.perspective}", _answer(event, progress)),)
+            return (Post(f"expert/{event.perspective}", answer_doc(event.answer, progress, late=event.late)),)
         case SynthesisWritten():
-            return (Post("synthesis", _synthesis(event.synthesis, progress, round_)),)
+            return (Post("synthesis", synthesis_doc(event.synthesis, progress, round_)),)
         case SynthesisFailed() if progress.answered:
-            return (Post("synthesis", _no_synthesis(event, progress)),)
+            return (Post("synthesis", no_synthesis_doc(event, progress)),)
         case RunFinished() | RunStopped():
-            return (Post("roster", _roster(progress, round_)),)
+            return (Post("roster", roster_doc(progress, round_)),)
         case _:
             return ()
 
 
-def _answer(event: ExpertAnswered, progress: Progress) -> Doc:
-    answer = event.answer
-    title = f"{progress.title(event.perspective)}: {answer.headline}"
-    late: list[Block] = [Markdown("*Late: the synthesis was written without this answer.*")] if event.late else []
-    text, files = _clipped(answer.analysis, f"{event.perspective}.md")
-    blocks: list[Block] = [*late, Markdown(text)]
+def answer_doc(answer: ExpertResult, progress: Progress, *, late: bool = False, shown: int = SHOWN) -> Doc:
+    """What an expert answered, `shown` characters of it."""
+    title = f"{progress.title(answer.perspective)}: {answer.headline}"
+    text, files = clipped(answer.analysis, f"{answer.perspective}.md", shown)
+    blocks: list[Block] = [Markdown("*Late: the synthesis was written without this answer.*")] if late else []
+    if answer.recommendation:
+        blocks.append(_recommended(answer.recommendation))
+    lead = len(blocks)
+    blocks.append(Markdown(text))
     if answer.key_points:
         blocks.append(Markdown(bullets(answer.key_points)))
-    if answer.recommendation:
-        blocks.append(Markdown(f"**Recommendation:** {answer.recommendation}"))
     if progress.team == "panel":
         blocks.append(Markdown(f"*{answer.model}, {answer.seconds:.0f} s, own confidence {answer.confidence:.0%}*"))
-    subject = Subject(progress.run, f"expert/{event.perspective}")
-    return Doc(title, tuple(blocks), files=files, folded=True, subject=subject, controls=("rate",))
+    subject = Subject(progress.run, f"expert/{answer.perspective}")
+    return Doc(title, tuple(blocks), files=files, folded=True, subject=subject, controls=("rate",), lead=lead)
 
 
-def _synthesis(synthesis: Synthesis, progress: Progress, round_: Round) -> Doc:
-    summary, files = _clipped(synthesis.summary, "synthesis.md")
-    blocks: list[Block] = [Markdown(summary)]
-    if synthesis.recommendation:
-        blocks.append(Markdown(f"**Recommendation:** {synthesis.recommendation}"))
+def synthesis_doc(synthesis: Synthesis, progress: Progress, round_: Round, *, shown: int = SHOWN) -> Doc:
+    """The synthesis, `shown` characters of its summary."""
+    summary, files = clipped(synthesis.summary, "synthesis.md", shown)
+    # What is recommended comes first: a phone announces a post by its first lines.
+    blocks: list[Block] = [_recommended(synthesis.recommendation)] if synthesis.recommendation else []
+    blocks.append(Markdown(summary))
     if synthesis.agreements:
         blocks.append(Markdown(f"**Agreed**\n\n{bullets(synthesis.agreements)}"))
     if synthesis.disagreements:
@@ -170,6 +172,10 @@ def _synthesis(synthesis: Synthesis, progress: Progress, round_: Round) -> Doc:
     return Doc(title, tuple(blocks), "success", files, subject=subject, controls=("rate",))
 
 
+def _recommended(text: str) -> Markdown:
+    return Markdown(f"**Recommendation:** {text}")
+
+
 def _disagreements(synthesis: Synthesis, progress: Progress) -> Fold:
     rows = tuple(
         (
@@ -179,10 +185,12 @@ def _disagreements(synthesis: Synthesis, progress: Progress) -> Fold:
         )
         for item in synthesis.disagreements
     )
-    return Fold("Where they disagree", (Table(("Claim", "Who says what", "What would settle it"), rows),))
+    title = f"Where they disagree ({len(rows)})"
+    return Fold(title, (Table(("Claim", "Who says what", "What would settle it"), rows),))
 
 
-def _no_synthesis(event: SynthesisFailed, progress: Progress) -> Doc:
+def no_synthesis_doc(event: SynthesisFailed, progress: Progress) -> Doc:
+    """Why there is no synthesis."""
     sentence = (
         event.sentence if event.kind is None else f"the synthesis failed: {event.sentence}{_tries(event.attempts)}"
     )
@@ -190,7 +198,8 @@ def _no_synthesis(event: SynthesisFailed, progress: Progress) -> Doc:
     return Doc("No synthesis", (Markdown(f"{capital(sentence)}{standing}."),), "warning")
 
 
-def _roster(progress: Progress, round_: Round) -> Doc:
+def roster_doc(progress: Progress, round_: Round) -> Doc:
+    """The last word: who was heard and who was not, what it cost, and what can be done."""
     title, lines, tone = _outcome(progress)
     if round_.receipt is not None:
         lines = [*lines, receipt_line(round_.receipt)]
@@ -213,7 +222,8 @@ def _outcome(progress: Progress) -> tuple[str, list[str], Tone]:
     if progress.failed and progress.team == "panel":
         lines.append("`/panel retry` asks those again that failed.")
     tone: Tone = "warning" if progress.failed or progress.ended == "stopped" else "success"
-    return "Stopped" if progress.ended == "stopped" else "Done", lines, tone
+    counted = f"Stopped: {heard} of {seats} had" if progress.ended == "stopped" else f"{heard} of {seats}"
+    return f"{counted} answered", lines, tone
 
 
 def roster_line(progress: Progress) -> str:
@@ -257,11 +267,12 @@ def _all_failed(progress: Progress) -> str:
     return bullets(f"{', '.join(titles)}: {why}" for why, titles in reasons.items())
 
 
-def _clipped(text: str, name: str) -> tuple[str, tuple[OutFile, ...]]:
-    if len(text) <= SHOWN:
+def clipped(text: str, name: str, shown: int = SHOWN) -> tuple[str, tuple[OutFile, ...]]:
+    """A text as far as it is shown, and as a file of that name where there is more of it."""
+    if len(text) <= shown:
         return text, ()
-    note = f"*… {len(text) - SHOWN:,} more characters in {name}*"
-    return f"{text[:SHOWN].rstrip()}\n\n{note}", (OutFile(name, text),)
+    note = f"*… {len(text) - shown:,} more characters in {name}*"
+    return f"{text[:shown].rstrip()}\n\n{note}", (OutFile(name, text),)
 
 
 def bullets(items: Iterable[str]) -> str:

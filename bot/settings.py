@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import platformdirs
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
+from pydantic import AnyHttpUrl, AnyWebsocketUrl, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from teams.tiers import ModelSettings
@@ -51,6 +51,9 @@ class BotSettings(BaseSettings):
     panelist_url: AnyHttpUrl | None = None
     port: int | None = Field(None, ge=1, le=65_535)
     discord_token: SecretStr | None = None
+    discord_api_url: AnyHttpUrl = AnyHttpUrl("https://discord.com/api/v10")
+    discord_gateway_url: AnyWebsocketUrl | None = None
+    discord_shard_count: int | None = Field(None, ge=1)
 
 
 @dataclass(frozen=True, slots=True)

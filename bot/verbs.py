@@ -107,6 +107,8 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
             return _runs(args, settings)
         case "slack":
             return _slack_manifest(args.url, socket=args.socket or args.url is None, public=args.public)
+        case "discord":
+            return asyncio.run(_discord(args.action, settings, catalog))
         case "doctor":
             return asyncio.run(doctor.examine(settings, catalog))
         case _:
@@ -187,12 +189,14 @@ async def _serve_chat(settings: Settings, catalog: Catalog) -> int:
     from bot.house import served_folder
     from bot.http import Web
 
-    slack, ready = chat.slack_config(settings.bot, served_folder(settings.bot.panelist_home)), chat.Readiness()
+    panels = [(panel.name, panel.title) for panel in catalog]
+    setup = chat.setup_of(settings.bot, served_folder(settings.bot.panelist_home), panels)
+    ready = chat.Readiness()
     async with AsyncExitStack() as stack:
         # Open before the models are: whoever watches the process sees that it starts.
-        chats = await stack.enter_async_context(chat.chat([slack]))
+        chats = await stack.enter_async_context(chat.chat(setup))
         said = f"serving {', '.join(chats.fronts)}"
-        port = chat.web_port(settings.bot, slack)
+        port = chat.web_port(settings.bot, setup)
         if port is not None:
             await stack.enter_async_context(Web(chats.health, chats.routes, port, checks=ready.checks))
             said += f"; web server on port {port}"
@@ -295,8 +299,9 @@ def _serve(front_end: str | None, settings: Settings, catalog: Catalog) -> int:
         return asyncio.run(_serve_folder(Path(folder), settings, catalog))
     from bot import chat
 
-    if chat.slack_config(settings.bot, Path()).missing:
-        return _complain(*chat.missing(settings.bot), "set one up (see README.md), or use 'panelist' in a terminal")
+    setup = chat.setup_of(settings.bot, Path())
+    if not setup.any:
+        return _complain(*setup.missing, "set one up (see README.md), or use 'panelist' in a terminal")
     return asyncio.run(_serve_chat(settings, catalog))
 
 
@@ -307,6 +312,26 @@ def _slack_manifest(url: str | None, *, socket: bool, public: bool) -> int:
         return _complain(f"--url {url} cannot be used: Slack sends to https:// addresses only")
     made = manifest(url, socket=socket, public=public)
     sys.stdout.write(json.dumps(made, indent=2) + "\n")
+    return 0
+
+
+async def _discord(action: str, settings: Settings, catalog: Catalog) -> int:
+    """Print the link that adds the bot to a server, or tell Discord its commands now."""
+    from bot import chat
+    from bot.house import served_folder
+
+    panels = [(panel.name, panel.title) for panel in catalog]
+    config = chat.setup_of(settings.bot, served_folder(settings.bot.panelist_home), panels).discord
+    if config.missing:
+        return _complain(f"Discord is not set up: {config.missing}")
+    if action == "invite":
+        from adapters.discord.invite import application_of, invite_url
+
+        sys.stdout.write(f"{invite_url((await application_of(config)).id)}\n")
+    else:
+        from adapters.discord.connect import sync_commands
+
+        sys.stdout.write(f"{await sync_commands(config)} commands are known to Discord now\n")
     return 0
 
 

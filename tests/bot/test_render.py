@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.plain import board_source, doc_source
-from adapters.port import Subject
+from adapters.port import Fold, Markdown, Subject
 from bot import notices, render
 from bot.progress import Progress
 from bot.receipts import RunReceipt
@@ -164,6 +164,41 @@ def test_fault_36_a_late_answer_is_said_to_be_late():
     assert "late, not in the synthesis: Contrarian" in text
 
 
+def test_the_roster_says_how_it_ended_in_numbers():
+    everybody = (*(answered(seat.perspective) for seat in SEATS), written())
+    nobody = [failed(seat.perspective) for seat in SEATS]
+    stopped = RunStopped(at(9), (), ("optimist", "contrarian", "lawyer"), 9.0)
+    for events, title in (
+        ((*ONE_FAILED, written(), END), "2 of 3 answered"),
+        ((started(), *everybody, END), "3 of 3 answered"),
+        ((started(), answered("optimist"), stopped), "Stopped: 1 of 3 had answered"),
+        ((started(), stopped), "Stopped: 0 of 3 had answered"),
+        ((started(), *nobody, END), "Nobody answered"),
+    ):
+        assert docs_of(*events)["roster"].title == title
+
+
+def test_what_is_recommended_is_read_first_in_an_answer_and_in_the_synthesis():
+    docs = docs_of(*ONE_FAILED, written(), END)
+    assert docs["expert/lawyer"].blocks[:2] == (Markdown("**Recommendation:** Do it."), Markdown("Because."))
+    assert docs["synthesis"].blocks[:2] == (Markdown("**Recommendation:** Try."), Markdown("All in all."))
+
+
+@pytest.mark.parametrize(("recommends", "late", "lead"), [("Do it.", True, 2), ("Do it.", False, 1), ("", False, 0)])
+def test_what_is_recommended_and_that_it_is_late_is_seen_without_opening_an_answer(recommends, late, lead):
+    event = answered("lawyer", late=late, recommendation=recommends)
+    doc = docs_of(started(), event)["expert/lawyer"]
+    assert doc.lead == lead
+    assert doc.blocks[lead] == Markdown("Because.")
+
+
+def test_the_fold_of_disagreements_says_how_many_there_are():
+    apart = Disagreement("It pays", (Position("optimist", "yes"), Position("lawyer", "no")), "the till")
+    for several, title in (((apart,), "Where they disagree (1)"), ((apart, apart), "Where they disagree (2)")):
+        doc = docs_of(*ONE_FAILED, written(disagreements=several), END)["synthesis"]
+        assert [fold.title for fold in doc.blocks if isinstance(fold, Fold)] == [title]
+
+
 def test_disagreements_are_a_table_of_claim_positions_and_what_would_settle_it():
     positions = (Position("optimist", "yes"), Position("lawyer", "no"))
     text = said(*ONE_FAILED, written(disagreements=(Disagreement("It pays", positions, "the till"),)), END)
@@ -175,7 +210,7 @@ def test_disagreements_are_a_table_of_claim_positions_and_what_would_settle_it()
 def test_a_stopped_run_names_who_was_still_at_it():
     stopped = RunStopped(at(9), ("optimist",), ("contrarian", "lawyer"), 9.0)
     text = said(started(), *(ExpertStarted(at(0), seat.perspective) for seat in SEATS), answered("optimist"), stopped)
-    assert "## Stopped" in text
+    assert "## Stopped: 1 of 3 had answered" in text
     assert "from 1 of 3; stopped before they answered: Contrarian, Lawyer" in text
 
 

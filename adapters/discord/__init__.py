@@ -1,0 +1,1 @@
+"""Discord: runs in its channels, threads and direct messages."""

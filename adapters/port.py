@@ -18,8 +18,8 @@ Control = Literal["stop", "retry", "rate", "form"]
 class Place:
     """Where people talk: a channel, a direct message, a terminal. `tenant` is the workspace or server it belongs to.
 
-    `C1/U1` is a part of the channel `C1`, as what one person alone sees there: where the channel may be used, so may its
-    parts.
+    `C1/U1` is a part of the channel `C1`, as what one person alone sees there: where the channel may be used, its parts
+    may be too.
     """
 
     surface: str

@@ -8,11 +8,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from adapters.discord.errors import CALL_ERRORS, EDIT, send_error
-from adapters.discord.inbound import text_in
-from adapters.discord.native import Native
-from adapters.discord.threads import channel_of
 from adapters.download import BAD_ADDRESS, LARGEST_FILE, TOO_LARGE, content_of
-from adapters.port import Attachment, Invocation, PermissionMissing, SendError, Unfetched
+from adapters.port import Attachment, SendError, Unfetched
 
 HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
 
@@ -21,7 +18,6 @@ TIMEOUT = aiohttp.ClientTimeout(total=60.0, sock_connect=10.0)
 _EXPIRED = Unfetched("Discord does not hand it out any more; attach it again")
 _ELSEWHERE = Unfetched("it is kept outside of Discord; attach the file itself or paste its text")
 _UNKNOWN = Unfetched("nobody knows where it is; attach it again")
-_NOT_SHOWN = Unfetched("Discord does not show the bot this message; paste its text into the form")
 
 
 class Files:
@@ -30,11 +26,15 @@ class Files:
     def __init__(self, api: str = "") -> None:
         self._own = urlsplit(api)
 
-    async def fetch(self, url: str, size: int) -> bytes | Unfetched | SendError:
+    async def fetch(self, attachment: Attachment) -> bytes | Unfetched | SendError:
         """The content of a file. No redirect is followed: Discord's hosts answer themselves."""
+        where = _where(attachment.ref)
+        url, size = where.get("url"), where.get("size")
+        if not isinstance(url, str) or not url:
+            return _UNKNOWN
         if not self.trusted(url):
             return _ELSEWHERE
-        if size > LARGEST_FILE:
+        if isinstance(size, int) and size > LARGEST_FILE:
             return TOO_LARGE
         try:
             async with (
@@ -60,34 +60,6 @@ class Files:
         if host and (parts.scheme, host, port) == (own.scheme, own.hostname, own.port):
             return True
         return parts.scheme == "https" and port in (None, 443) and host in HOSTS
-
-
-class Attachments:
-    """What came with an invocation: files, or a message that it is about."""
-
-    def __init__(self, native: Native, files: Files) -> None:
-        self._native, self._files = native, files
-
-    async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
-        """The content of one."""
-        where = _where(attachment.ref)
-        url, message = where.get("url"), where.get("message")
-        if isinstance(url, str) and url:
-            size = where.get("size")
-            return await self._files.fetch(url, size if isinstance(size, int) else 0)
-        if isinstance(message, str) and message.isdecimal():
-            channel = where.get("channel") or invocation.within or channel_of(invocation.place)
-            return await self._message(str(channel), message)
-        return _UNKNOWN
-
-    async def _message(self, channel: str, native: str) -> bytes | Unfetched | SendError:
-        if not channel.isdecimal():
-            return _UNKNOWN
-        message = await self._native.message(channel, native)
-        if isinstance(message, SendError):
-            return _NOT_SHOWN if isinstance(message, PermissionMissing) else message
-        text = text_in(message)
-        return f"{message.author.display_name}: {text}".encode() if text else _NOT_SHOWN
 
 
 def _where(ref: str) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import structlog
 
 from adapters.discord.boards import Boards
 from adapters.discord.errors import DIRECTLY, OVER
-from adapters.discord.files import Attachments, Files
+from adapters.discord.files import Files
 from adapters.discord.inbound import DIRECT, SURFACE
 from adapters.discord.layout import Message, doc_messages, text_of
 from adapters.discord.modal import ask_view
@@ -90,7 +90,7 @@ class DiscordFrontEnd:
         self._windows = Windows(native, self._responders, memory)
         self._boards = Boards(native, self._windows)
         self._roots = Roots(native, self._responders, self._windows, memory)
-        self._attachments = Attachments(native, files or Files())
+        self._files = files or Files()
         self._serving: Serving | None = None
         self._trouble: Callable[[], str] = lambda: ""
         self._sink: Sink | None = None
@@ -237,8 +237,8 @@ class DiscordFrontEnd:
         return Receipt("sent", parts=1) if error is None else failed(error)
 
     async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
-        """A file's content, or the message that a form is about."""
-        return CLOSED if self._native.closed else await self._attachments.fetch(invocation, attachment)
+        """A file's content."""
+        return CLOSED if self._native.closed else await self._files.fetch(attachment)
 
     async def remove(self, ref: MessageRef) -> SendError | None:
         """Delete the native messages of a post. A thread goes with the root that it hangs from, where the bot may

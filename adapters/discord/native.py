@@ -188,10 +188,6 @@ class Native:
 
         return await self.call(channel, READ, read)
 
-    async def message(self, channel: str, native: str) -> discord.Message | SendError:
-        """A message that somebody wrote."""
-        return await self.call(channel, READ, lambda: self._channel(channel).fetch_message(int(native)))
-
     # Threads
 
     async def hang(self, channel: str, root: str, name: str) -> SendError | None:

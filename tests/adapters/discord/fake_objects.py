@@ -237,11 +237,6 @@ class FakeChannel:
     def get_partial_message(self, id: int) -> "FakePartial":  # noqa: A002
         return FakePartial(self.client, self.id, id)
 
-    async def fetch_message(self, id: int) -> FakeMessage:  # noqa: A002
-        found = await self.client.did("fetch_message", self.id, lambda: self.client.find(self.id, id), id=id)
-        assert isinstance(found, FakeMessage)
-        return found
-
     async def history(self, *, limit: int) -> Any:
         await self.client.did("history", self.id, limit=limit)
         for message in self.client.standing[self.id][::-1][:limit]:

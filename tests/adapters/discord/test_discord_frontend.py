@@ -36,7 +36,6 @@ from adapters.port import (
 )
 from tests.adapters.discord.fake_objects import (
     ANN,
-    BOB,
     CHANNEL,
     DIRECT_REFUSED,
     GUILD,
@@ -52,7 +51,6 @@ from tests.adapters.discord.fake_objects import (
     FakeClient,
     FakeGesture,
     FakeGuildChannel,
-    FakeMessage,
     Lost,
     direct_with,
     front_end,
@@ -950,22 +948,6 @@ async def test_a_file_that_is_too_large_is_not_asked_for(front):
     got = await front.fetch(ASKED, Attachment("a.bin", ref=ref))
     assert isinstance(got, Unfetched)
     assert "20 MB" in got.why
-
-
-async def test_a_message_that_a_form_is_about_is_read_by_the_bots_token(front, client):
-    bob = FakeAuthor(BOB, "Bob")
-    client.standing[CHANNEL].append(FakeMessage(77, CHANNEL, author=bob, content="We should move."))
-    got = await front.fetch(ASKED, Attachment("The message", ref='{"message": "77"}'))
-    assert got == b"Bob: We should move."
-
-
-@pytest.mark.parametrize("failure", [MISSING_ACCESS, None])
-async def test_a_message_that_discord_does_not_show_is_asked_for_in_the_form(front, client, failure):
-    client.standing[CHANNEL].append(FakeMessage(77, CHANNEL, author=FakeAuthor(BOB, "Bob")))
-    client.script("fetch_message", failure)
-    got = await front.fetch(ASKED, Attachment("The message", ref='{"message": "77"}'))
-    assert isinstance(got, Unfetched)
-    assert "paste its text" in got.why
 
 
 # Refusals

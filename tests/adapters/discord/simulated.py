@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from adapters.discord.client import PanelistClient
 from adapters.discord.config import DiscordConfig
 from adapters.discord.connect import front_of
 from adapters.discord.files import Files
-from adapters.port import SendError, Unfetched
+from adapters.port import Attachment, SendError, Unfetched
 from tests.adapters.discord.openapi import assert_valid
 from tests.house import good, served
 
@@ -59,8 +60,8 @@ class SimulatedFiles(Files):
         super().__init__()
         self._env = env
 
-    async def fetch(self, url: str, size: int) -> bytes | Unfetched | SendError:
-        found: bytes | None = self._env.backend.cdn.get(url)
+    async def fetch(self, attachment: Attachment) -> bytes | Unfetched | SendError:
+        found: bytes | None = self._env.backend.cdn.get(json.loads(attachment.ref)["url"])
         return Unfetched("it is not there") if found is None else found
 
 

@@ -1,4 +1,4 @@
-"""What tests share: the built-in model's weights, fetched once and kept between runs."""
+"""What tests share: how many run at once, how Hypothesis plays, and the built-in model's weights."""
 
 import asyncio
 import os
@@ -6,8 +6,28 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from hypothesis import HealthCheck, settings
 
 from teams.weights import fetch_weights
+
+# How long an example takes says more about what else runs on the machine than about the code.
+settings.register_profile("panelist", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("panelist")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """None beside this process where only files or single tests are asked for: those are done before workers are there.
+    Else as many as xdist thinks right."""
+    return 0 if all(".py" in argument for argument in config.args) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has the built-in model to itself: two servers of it at once would starve each other, and fetch its
+    weights twice."""
+    for item in items:
+        if item.get_closest_marker("embedded"):
+            item.add_marker(pytest.mark.xdist_group("embedded"))
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import gc
 import re
 import time
 import unicodedata
@@ -170,7 +171,11 @@ def test_a_limit_that_is_too_small_is_refused_with_the_reason() -> None:
 )
 @pytest.mark.parametrize("limit", [200, 2000, 12_000])
 def test_200_000_characters_take_less_than_a_second(markdown: str, limit: int) -> None:
-    before = time.perf_counter()
+    # What this thread spends on it: others use the machine too, and the collector would walk over all that they hold.
+    gc.freeze()
+    before = time.thread_time()
     parts = cut(markdown, limit)
-    assert time.perf_counter() - before < 1
+    took = time.thread_time() - before
+    gc.unfreeze()
+    assert took < 1
     assert "".join(part.body for part in parts) == markdown

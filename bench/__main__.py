@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import ack, delivery, durability, fanout, panel, runs, startup
+from bench import ack, delivery, durability, fanout, library, panel, runs, startup
 from bench.machine import describe
 from bench.rows import Options, Row, nested, table
 
@@ -20,6 +20,7 @@ CASES: dict[str, Callable[[Options], Awaitable[list[Row]]]] = {
     runs.CASE: runs.run,
     ack.CASE: ack.run,
     delivery.CASE: delivery.run,
+    library.CASE: library.run,
 }
 
 RESULTS = Path(__file__).with_name("results.json")

@@ -9,16 +9,14 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
 import aiohttp
 from dspy import lm15
 from dspy.utils.exceptions import LMError
 
+from teams.proxies import proxy_for
 from teams.retry import mark_queued
 from teams.tiers import ModelChoice
 from teams.usage import current_meter
@@ -50,25 +48,6 @@ class ServerRedirects(LMError):
 
 def _too_large() -> lm15.CollectionLimitError:
     return lm15.CollectionLimitError(f"the response is over {LARGEST_ANSWER:,} bytes", limit="bytes")
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for `url`; never one for this machine, whose prompts stay on it.
-
-    aiohttp's own `trust_env` would also take a login out of netrc and send it to the model's provider.
-    """
-    target = urlsplit(url)
-    host = target.hostname or ""
-    if host == "localhost" or _is_loopback(host) or proxy_bypass(host):
-        return None
-    return getproxies().get(target.scheme)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Reply:

@@ -54,6 +54,18 @@ async def read_document(
     return _flagged(reading)
 
 
+async def read_web_page(
+    name: str, content: bytes, limits: ReadingLimits = LIMITS, *, command: Sequence[str] = READER_COMMAND
+) -> tuple[str, str]:
+    """Title and text of an HTML page from the web: as Markdown, without the menus and footers around what it says.
+
+    Its bytes are UTF-8 with a byte order mark where the encoding is known, else as they came. What a person would not
+    see is dealt with, and `UnreadableDocument` raised, as in `read_document`.
+    """
+    reading = await _read_in_child(name, "page", content, limits, command)
+    return " ".join(without_hidden_characters(reading.title).split()), _flagged(reading)
+
+
 # --- What a file is
 
 _PICTURE = "a picture; give its text as a file"
@@ -167,7 +179,7 @@ def _flagged(reading: Reading) -> str:
 
 # --- The child
 
-_KINDS = {"pdf": "a PDF", "office": "an Office or zip file", "html": "a web page"}
+_KINDS = {"pdf": "a PDF", "office": "an Office or zip file", "html": "a web page", "page": "a web page"}
 
 _SENTENCES = {
     Reason.ARCHIVE: "is a zip archive and no Word, PowerPoint or Excel file; unpack it and give the files that matter",
@@ -274,8 +286,14 @@ def _parsed(said: bytes) -> Reading | tuple[Reason, int] | None:
     """The child's answer; nothing if it is none. It has read a hostile file, so its word is checked."""
     try:
         match json.loads(said):
-            case {"text": str(text), "removed": bool(removed), "doubtful": bool(doubtful), "partial": bool(partial)}:
-                return Reading(text, removed, doubtful, partial)
+            case {
+                "text": str(text),
+                "removed": bool(removed),
+                "doubtful": bool(doubtful),
+                "partial": bool(partial),
+                **rest,
+            }:
+                return Reading(text, removed, doubtful, partial, str(rest.get("title", "")))
             case {"reason": str(reason), **rest}:
                 value = rest.get("value", 0)
                 return Reason(reason), value if isinstance(value, int) else 0

@@ -75,12 +75,13 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The text of a file. `removed`: hidden text was left out. `doubtful`: some of it may not be visible to a reader.
-    `partial`: something that may have been text could not be read."""
+    `partial`: something that may have been text could not be read. Pages from the web have their `title` apart."""
 
     text: str
     removed: bool = False
     doubtful: bool = False
     partial: bool = False
+    title: str = ""
 
 
 Reader = Callable[[bytes, ReadingLimits], Reading]
@@ -485,13 +486,63 @@ def _decoded(content: bytes) -> str:
         return content.decode("windows-1252", "replace")
 
 
+# --- Pages from the web
+
+_LITTLE = 250
+"""Characters. An article is longer; of what is shorter, the page as a whole may have more to say."""
+
+
+def _page(content: bytes, limits: ReadingLimits) -> Reading:
+    """What a page says, without what stands around it on every page of its site: menus, footers, what others wrote."""
+    import trafilatura
+    from lxml import html
+
+    whole = _decoded(content).replace("\x00", "").strip()
+    if not whole:
+        raise Refused(Reason.EMPTY)
+    parser = html.HTMLParser(encoding="utf-8")
+    # As bytes, for a text that names its own encoding is refused.
+    tree = html.document_fromstring(whole.encode("utf-8", "replace"), parser=parser, ensure_head_body=True)
+    # The parser leaves out what is nested deeper than a few hundred, which no honest page is.
+    partial = any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log)
+    title = " ".join((tree.findtext(".//title") or "").split())
+    removed, doubtful = _hide_in_tree(tree)
+    # Rather too much than too little: a quote that was left out would look like an invented one.
+    text = trafilatura.extract(tree, output_format="markdown", include_comments=False, favor_recall=True) or ""
+    if len(text) < _LITTLE:
+        if partial:
+            raise Refused(Reason.NESTED)
+        everything = _html(content, limits)
+        if len(everything.text) > len(text):
+            return Reading(everything.text, everything.removed, everything.doubtful, title=title)
+    if len(text) > limits.characters:
+        raise Refused(Reason.LONG)
+    return Reading(text, removed, doubtful, partial, title)
+
+
+def _hide_in_tree(tree: Any) -> tuple[bool, bool]:
+    """As `_html` and `_hide` do, for the other library's tree."""
+    removed = doubtful = False
+    for tag in list(tree.iter(*_UNSEEN_TAGS)):
+        tag.drop_tree()
+    for tag in list(tree.iter("*")):
+        style = tag.get("style") or ""
+        if not ("hidden" in tag.attrib or _UNSEEN_STYLE.search(style)):
+            doubtful |= bool(_WHITE_STYLE.search(style))
+        elif tag.getparent() is not None:
+            removed |= any(text.strip() for text in tag.itertext())
+            tag.drop_tree()
+    return removed, doubtful
+
+
 # --- The process
 
-_READERS: dict[str, Reader] = {"pdf": _pdf, "html": _html, "docx": _docx, "pptx": _pptx, "xlsx": _xlsx}
+_READERS: dict[str, Reader] = {"pdf": _pdf, "html": _html, "page": _page, "docx": _docx, "pptx": _pptx, "xlsx": _xlsx}
 
 _LIBRARIES = {
     "pdf": ("pypdf", "pypdf.generic", "pypdf._codecs", "pypdf._crypt_providers"),
     "html": ("bs4", "markdownify"),
+    "page": ("trafilatura", "lxml.html", "bs4", "markdownify"),
     "docx": ("mammoth", "lxml.etree", "bs4", "markdownify", "xml.dom.expatbuilder"),
     "pptx": ("pptx", "lxml.etree"),
     "xlsx": ("openpyxl", "lxml.etree", "_strptime"),
@@ -509,6 +560,9 @@ def load_libraries(kind: str) -> None:
                 # Some are for Windows, or for packages that nobody needs here.
                 with suppress(ImportError):
                     importlib.import_module(f"{name}.{part.name}")
+    if kind == "page":
+        # Its second opinion needs lists of words, which it would open files for.
+        importlib.import_module("trafilatura.external").jt_stoplist_init()
 
 
 def limit_resources(limits: ReadingLimits) -> None:

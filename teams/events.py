@@ -54,6 +54,24 @@ class ExpertFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SeatProgressed:
+    """How far a seat that is being asked has got, for people: "3 searches, 2 pages read"."""
+
+    at: datetime
+    perspective: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLost:
+    """A source could not be searched or read. `where` is its URL, path or name; `sentence` says why."""
+
+    at: datetime
+    where: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class SynthesisStarted:
     """A model began to write the synthesis. `stand_in` says that the one meant for it had failed."""
 
@@ -106,6 +124,8 @@ RunEvent = (
     | ExpertStarted
     | ExpertAnswered
     | ExpertFailed
+    | SeatProgressed
+    | SourceLost
     | SynthesisStarted
     | SynthesisWritten
     | SynthesisFailed

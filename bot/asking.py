@@ -1,11 +1,14 @@
 """What can be asked: commands to briefs, or one sentence why not. Pure."""
 
+from dataclasses import dataclass
 from typing import assert_never
 
 from bot.brief import Brief
 from bot.commands import Ask, Research
+from bot.links import links_in
 from teams.catalog import Catalog, UnknownPanel
 from teams.model import TOPIC_LIMIT, PanelSpec, Source
+from teams.sources.kit import ResearchKit
 
 
 class Unaskable(ValueError):
@@ -41,18 +44,45 @@ def panel_for(command: Ask, catalog: Catalog) -> PanelSpec:
         raise Unaskable("; ".join([str(error), *catalog.problems])) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What research can look in beside the documents given: whether something can be searched (a library, the web, a
+    server of tools), and whether pages can be read."""
+
+    searches: bool = False
+    pages: bool = False
+
+
+def reach_of(kit: ResearchKit) -> Reach:
+    """How far the research of this process reaches."""
+    return Reach(any((kit.library, kit.web, kit.tools)), kit.pages is not None)
+
+
+NOTHING_TO_SEARCH = (
+    "there is nothing to search: attach a document (in a shell: --docs FILE), add a folder with"
+    " 'panelist library add FOLDER', or let the web be searched (PANELIST_WEB, see README.md)"
+)
+
+
 def brief_for(
-    command: Ask | Research, catalog: Catalog, sources: tuple[Source, ...] = (), *, more_to_come: bool = False
+    command: Ask | Research,
+    catalog: Catalog,
+    sources: tuple[Source, ...] = (),
+    *,
+    more_to_come: bool = False,
+    reach: Reach = Reach(),
 ) -> Brief:
     """What a command asks for. `more_to_come`: there are documents that were not read yet. Raises `Unaskable`, with
     nothing begun."""
     match command:
         case Research():
             question = topic_of(command.question, "question")
-            if not sources and not more_to_come:
-                raise Unaskable("there are no documents to search; in a shell: panelist research … --docs FILE")
-            return Brief("research", question, sources=sources)
+            links = links_in(question)
+            if not (sources or more_to_come or reach.searches or (links and reach.pages)):
+                raise Unaskable(NOTHING_TO_SEARCH)
+            return Brief("research", question, sources=sources, links=links)
         case Ask():
-            return Brief("panel", topic_of(command.topic), panel_for(command, catalog), sources)
+            topic = topic_of(command.topic)
+            return Brief("panel", topic, panel_for(command, catalog), sources, links=links_in(topic))
         case _:
             assert_never(command)

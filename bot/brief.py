@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bot.links import Link
 from teams.events import Team
 from teams.model import PanelInputs, PanelSpec, Source
 from teams.quoting import quoted, quoted_lines
@@ -9,7 +10,11 @@ from teams.quoting import quoted, quoted_lines
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What a run is asked. Plain JSON in the run database (`teams.wire`), so that it outlives the process."""
+    """What a run is asked. Plain JSON in the run database (`teams.wire`), so that it outlives the process.
+
+    `links` are those in the topic, with what became of each; what they say is among the `sources`. `library` is the
+    folder that is searched instead of the library of the process.
+    """
 
     team: Team
     topic: str
@@ -17,6 +22,8 @@ class Brief:
     sources: tuple[Source, ...] = field(default=(), repr=False)
     profile: str = ""
     pillars: str = ""
+    links: tuple[Link, ...] = ()
+    library: str = ""
 
     @property
     def inputs(self) -> PanelInputs:

@@ -51,11 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     panel.add_argument("--pillars", default="", metavar="TEXT", help='themes you stand for, as in "a, b"')
     panel.add_argument("--json", action="store_true", help="print one event a line as JSON, and nothing else")
 
-    research = verbs.add_parser("research", help="answer a question from documents", description="Search and answer.")
+    research = verbs.add_parser(
+        "research", help="answer a question from sources, with checked citations", description="Search and answer."
+    )
     research.add_argument(
         "topic", metavar="question", nargs="?", default="", help="what is asked, in quotes; before --docs"
     )
     _documents(research)
+    research.add_argument(
+        "--library",
+        metavar="FOLDER",
+        help="search this folder instead of the library; what changed in it is read first",
+    )
     research.add_argument("--json", action="store_true", help="print one event a line as JSON, and nothing else")
 
     verbs.add_parser("panels", help="list the panels")
@@ -72,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument(
                 "--format", choices=["md", "json"], default="md", help="md: as a document; json: all of it"
             )
+    _library(verbs.add_parser("library", help="files and folders of yours to search in"))
+    _mcp(verbs.add_parser("mcp", help="list the tools of the MCP servers, or approve them"))
     verbs.add_parser("doctor", help="check settings, models and the data folder")
     slack = verbs.add_parser("slack", help="set Slack up")
     slack.add_argument("action", choices=["manifest"], help="print the app manifest to paste at api.slack.com/apps")
@@ -91,6 +100,25 @@ def _parser() -> argparse.ArgumentParser:
     model = verbs.add_parser("model", help="the built-in model")
     model.add_argument("action", choices=["fetch"], help="fetch its weights (93 MB) ahead of the first use")
     return parser
+
+
+def _library(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="read files and folders, or again what changed in those added before")
+    add.add_argument("paths", nargs="*", metavar="FOLDER|FILE", help="none: all that were added before")
+    actions.add_parser("list", help="say what is in it, and what could not be read")
+    remove = actions.add_parser("remove", help="take files and folders out; they stay where they are")
+    remove.add_argument("paths", nargs="+", metavar="FOLDER|FILE")
+
+
+def _mcp(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="ask each server for its tools, and say which are approved")
+    listing.add_argument("server", nargs="?", metavar="SERVER", help="this one only")
+    approve = actions.add_parser("approve", help="let the search agent have tools, exactly as they describe themselves")
+    approve.add_argument("server", metavar="SERVER", help="its name in the file that PANELIST_MCP names")
+    approve.add_argument("tool", nargs="?", metavar="TOOL", help="this one only")
+    approve.add_argument("--yes", action="store_true", help="print the definitions and approve them without asking")
 
 
 def _documents(parser: argparse.ArgumentParser) -> None:

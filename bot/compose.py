@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.receipts import Budgets, Tariff
@@ -12,6 +12,7 @@ from bot.stored import Quotas
 from teams.discovery import find_local_server
 from teams.embedded import EmbeddedUnavailable, embedded_server
 from teams.prices import list_prices
+from teams.sources.kit import ResearchKit
 from teams.tiers import ModelChoice, Models, ModelSettings, choose_models, local_models
 from teams.weights import WeightsUnavailable, fetch_weights
 
@@ -20,6 +21,9 @@ EMBEDDED_NOTICE = "tiny built-in model, for trying the bot; set FLASH_MODEL and 
 EMBEDDED_SLOTS = 6
 EMBEDDED_PATIENCE = 5.0
 """A panel on it takes about a minute on two cores; on a machine five times slower it should still end."""
+
+EMBEDDED_CHARACTERS = 4_000
+"""Quoted text in one prompt of research: about a quarter of the tokens that the built-in model has for a call."""
 
 Progress = Callable[[int, int], None]
 
@@ -81,6 +85,11 @@ def embedded_models(settings: ModelSettings, api_base: str) -> Models:
         timeout=settings.flash_timeout * EMBEDDED_PATIENCE,
     )
     return Models(choice, choice, EMBEDDED_NOTICE, EMBEDDED_PATIENCE)
+
+
+def fitted(kit: ResearchKit, models: Models) -> ResearchKit:
+    """The kit with as much quoted text to a prompt as the models take."""
+    return replace(kit, characters=EMBEDDED_CHARACTERS) if models.flash.model == EMBEDDED_MODEL else kit
 
 
 def status_lines(models: Models) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from bot.errors import PutOff, StoreFailed, sole
 from bot.live import LiveRun, kept, log_end, revisions
 from bot.model_teams import Teams
 from bot.progress import Progress
-from bot.reading import Reader, fetched_in_vain, read_attachments, to_fetch
+from bot.reading import Readers, fetched_in_vain, links_in_vain, links_to_read, read_what_came, to_fetch
 from bot.receipts import Ledger
 from bot.rounds import RoundId
 from bot.runs import Reservation, StepRecord, is_engines_own
@@ -23,7 +23,6 @@ from bot.steps import RunSteps
 from bot.store import Store
 from bot.stored import Ending, Status, StoredRun
 from teams.events import RunEvent, event_to_json
-from teams.reading import read_document
 from teams.steps import Json
 from teams.stopping import Stopped, until_stopped
 
@@ -44,10 +43,12 @@ PAUSE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What does the work of runs: the teams, and the reader of documents that have to be fetched."""
+    """What does the work of runs: the teams, and the readers of what a question came with. `searches`: research has
+    something to look in beside that."""
 
     teams: Teams
-    read: Reader = read_document
+    readers: Readers = Readers()
+    searches: bool = False
 
 
 class Conductor:
@@ -233,7 +234,8 @@ class Conductor:
     async def _tell(self, live: LiveRun, delivery: Delivery) -> None:
         """Everything that the run tells, delivered; it returns once the last of it is."""
         await self._documents_read(live, delivery)
-        if live.stored.brief.team == "research" and not live.stored.brief.sources and not self._is_to_stop(live):
+        brief, searches = live.stored.brief, self._work.searches
+        if brief.team == "research" and not brief.sources and not searches and not self._is_to_stop(live):
             await self._nothing_to_search(live, delivery)
             return
         async with asyncio.TaskGroup() as group:
@@ -244,23 +246,23 @@ class Conductor:
             watching.cancel()
 
     async def _documents_read(self, live: LiveRun, delivery: Delivery) -> None:
-        """Have the documents of the run, if it came with references to some. What they hold is committed, so that a
-        later start fetches nothing again; what could not be read is said in the thread."""
+        """Have the documents and links of the run, if it came with any. What they hold is committed, so that a later
+        start fetches nothing again; what could not be read is said in the thread."""
         stored = live.stored
-        waiting = to_fetch(stored.invocation)
-        if waiting and not self._is_to_stop(live):
-            self._show(live, delivery, notices.reading(len(waiting)))
+        files, links = to_fetch(stored.invocation), links_to_read(stored.brief)
+        if (files or links) and not self._is_to_stop(live):
+            self._show(live, delivery, notices.reading(len(files), len(links)))
             front = self._courier.fronts[stored.invocation.place.surface]
-            reading = read_attachments(front, self._work.read, stored.invocation, stored.brief.sources)
+            reading = read_what_came(front, self._work.readers, stored.invocation, stored.brief)
             with suppress(Stopped):
-                invocation, sources = await until_stopped(reading, live.stop)
-                brief = replace(stored.brief, sources=sources)
+                invocation, brief = await until_stopped(reading, live.stop)
                 await self._store.documents_read(live.id, invocation, brief)
                 live.stored = replace(stored, invocation=invocation, brief=brief)
                 live.purse.asked_for(brief)
-        if unread := fetched_in_vain(live.stored.invocation):
+        unread, in_vain = fetched_in_vain(live.stored.invocation), links_in_vain(live.stored.brief)
+        if unread or in_vain:
             # Said once, whatever the round.
-            delivery.put(render.post_key(live.id, "documents", 1), notices.unread(unread), urgent=True)
+            delivery.put(render.post_key(live.id, "documents", 1), notices.unread(unread, in_vain), urgent=True)
 
     async def _nothing_to_search(self, live: LiveRun, delivery: Delivery) -> None:
         stored = live.stored

@@ -1,4 +1,4 @@
-"""The doctor: looks at settings, models and the data folder, and says what to do about each fault."""
+"""The doctor: looks at settings, models, sources and the data folder, and says what to do about each fault."""
 
 import os
 import sys
@@ -36,8 +36,17 @@ async def examine(settings: Settings, catalog: Catalog) -> int:
     healthy &= _say(True, "panels", f"{', '.join(catalog.names)}")
     async for fine, what, sentence in _models(settings):
         healthy &= _say(fine, what, sentence)
+    async for fine, what, sentence in _sources(settings):
+        healthy &= _say(fine, what, sentence)
     healthy &= await _chat(settings)
     return 0 if healthy else 1
+
+
+async def _sources(settings: Settings) -> AsyncIterator[tuple[bool, str, str]]:
+    from bot.examine_sources import examine_sources
+
+    async for finding in examine_sources(settings):
+        yield finding
 
 
 async def _chat(settings: Settings) -> bool:

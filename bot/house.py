@@ -14,6 +14,7 @@ from uuid import uuid4
 import structlog
 
 from adapters.port import FrontEnd
+from bot.asking import reach_of
 from bot.blackbox import BlackBox
 from bot.conduct import Conductor, Work
 from bot.courier import Courier
@@ -24,7 +25,7 @@ from bot.intake import Intake, Parts
 from bot.line import Line
 from bot.migrations import migrate
 from bot.model_teams import Teams
-from bot.reading import Reader
+from bot.reading import Reader, Readers
 from bot.receipts import Budgets, Ledger, Tariff
 from bot.removal import Removals
 from bot.rules import Rules
@@ -32,6 +33,7 @@ from bot.runs import DurableRuns
 from bot.store import Store, database_of, day_start
 from teams.catalog import Catalog
 from teams.reading import read_document
+from teams.sources.kit import ResearchKit
 
 log = structlog.get_logger()
 
@@ -44,7 +46,8 @@ DAY = 86_400.0
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a house is built from. `keep_days` is how long runs are kept once they are over; `read` turns documents that
-    are fetched into text; `reached` is told every point of a send between which the process could end."""
+    are fetched into text; `kit` is what research can search, and what reads links; `reached` is told every point of a
+    send between which the process could end."""
 
     folder: Path
     teams: Teams
@@ -55,6 +58,7 @@ class Plan:
     status: tuple[str, ...] = ()
     keep_days: float = 30.0
     read: Reader = read_document
+    kit: ResearchKit = ResearchKit()
     reached: Callable[[str], None] = lambda _: None
 
 
@@ -85,7 +89,8 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             courier = Courier(fronts, store, reached=plan.reached)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
             box = BlackBox(plan.folder / "black-box")
-            work = Work(plan.teams, plan.read)
+            reach = reach_of(plan.kit)
+            work = Work(plan.teams, Readers(plan.read, plan.kit.pages), reach.searches)
             conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=box.blamed)
             runs = DurableRuns(plan.folder / "steps.sqlite", conductor.conduct)
             line = Line(store, runs, plan.rules.runs_in_flight, plan.rules.runs_waiting)
@@ -93,7 +98,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             departures = Departures(store, conductor, runs, line)
             conductor.ended = line.over
             running = (store, courier, conductor, line, plan.catalog, ledger)
-            parts = Parts(*running, removals, departures, plan.rules, plan.status)
+            parts = Parts(*running, removals, departures, plan.rules, plan.status, reach)
             with box.watching(), _collected_seldom():
                 async with runs:
                     try:

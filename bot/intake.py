@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from adapters.port import AskForm, Departed, Doc, Inbound, Invocation, NotSafe, Withdrawn
 from bot import notices
-from bot.asking import Unaskable, brief_for, panel_for, text_of
+from bot.asking import Reach, Unaskable, brief_for, panel_for, text_of
 from bot.brief import Brief
 from bot.commands import Ask, Command, Delete, Help, Panels, Rate, Research, Retry, Settings, Stop, parse
 from bot.conduct import Conductor
@@ -42,6 +42,7 @@ class Parts:
     departures: Departures
     rules: Rules = Rules()
     status: tuple[str, ...] = ()
+    reach: Reach = Reach()
 
 
 class Intake:
@@ -153,7 +154,8 @@ class Intake:
             await self._tell(invocation, notices.unread(unread))
         files = [file for file in invocation.attachments if not file.problem and file.text]
         sources = tuple(Source(file.name, file.text) for file in files)
-        brief = brief_for(command, self._parts.catalog, sources, more_to_come=bool(to_fetch(invocation)))
+        more_to_come = bool(to_fetch(invocation))
+        brief = brief_for(command, self._parts.catalog, sources, more_to_come=more_to_come, reach=self._parts.reach)
         if isinstance(command, Ask):
             profile, pillars = await self._given(invocation)
             brief = replace(brief, profile=profile, pillars=pillars)

@@ -31,8 +31,9 @@ def configure_logs(level: str, to: TextIO = sys.stderr) -> None:
     # What libraries log may quote prompts and answers: only their warnings pass, and DSPy's not even those.
     logging.basicConfig(stream=to, level=max(lowest, logging.WARNING), format="%(name)s: %(message)s", force=True)
     # Slack's quote whole payloads, codes and addresses with tickets in theirs too; Discord's, whatever an error says;
-    # aiohttp's server, malformed headers.
-    for chatty in ("dspy", "LiteLLM", "httpx", "slack_sdk", "discord", "aiohttp.access", "aiohttp.server"):
+    # aiohttp's server, malformed headers; MCP's, what servers answer.
+    quoting = ("dspy", "LiteLLM", "httpx", "slack_sdk", "discord", "aiohttp.access", "aiohttp.server", "mcp", "httpx2")
+    for chatty in quoting:
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     # Bolt gives each of its loggers the root's level: one for all of them would count for nothing.
     bolt = logging.getLogger("slack_bolt")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from bot.brief import Brief
 from teams.events import RunEvent
 from teams.model import PanelSpec
+from teams.sources.kit import ResearchKit
 from teams.steps import Steps
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ class Teams(Protocol):
 class ModelTeams:
     """Teams on the two models of this process. Panels are built once and shared by all runs.
 
-    `patience` stretches every deadline, for models that are slow by nature.
+    `patience` stretches every deadline, for models that are slow by nature; `kit` is what research can search.
     """
 
-    def __init__(self, patience: float = 1.0) -> None:
-        self._patience = patience
+    def __init__(self, patience: float = 1.0, kit: ResearchKit = ResearchKit()) -> None:
+        self._patience, self._kit = patience, kit
 
     def events(
         self, brief: Brief, steps: Steps, run_id: str, stop: asyncio.Event
@@ -44,7 +45,8 @@ class ModelTeams:
 
         if brief.team == "research":
             limits = replace(STAGE_LIMITS, seconds=STAGE_LIMITS.seconds * self._patience)
-            team = ResearchTeam(get_flash_lm(), get_pro_lm(), sources=brief.sources, limits=limits)
+            kit = self._kit
+            team = ResearchTeam(get_flash_lm(), get_pro_lm(), sources=brief.sources, kit=kit, limits=limits)
             return team.run(brief.topic, steps, run_id=run_id, stop=stop)
         assert brief.panel is not None, "a panel's brief names its panel"
         return self._panel(brief.panel).run(brief.inputs, steps, run_id=run_id, stop=stop)

@@ -16,6 +16,7 @@ from adapters.port import (
     Table,
     TooLarge,
 )
+from bot.links import Link
 from bot.place_settings import PlaceSettings
 from bot.render import bullets, capital
 from bot.stored import OverQuota
@@ -23,7 +24,7 @@ from teams.catalog import Catalog
 
 HELP = """\
 - `/panel [--panel NAME] <topic>` asks a panel of experts
-- `/research <question>` searches the documents given and answers from them
+- `/research <question>` searches what there is (documents given, the library, the web), and checks what it cites
 - `/panel stop` ends the run under way; what came back is kept
 - `/panel retry` asks those experts again that failed
 - `/panel delete` takes a run's posts away, and all that is kept of it
@@ -131,19 +132,22 @@ def not_taken(why: str) -> Doc:
     return Doc("Not taken in", (Markdown(f"{capital(why)}. Nothing was begun."),), "error")
 
 
-def unread(attachments: Sequence[Attachment]) -> Doc:
-    """Which attached files could not be read, and why."""
-    whys = (_with_its_name(file) for file in attachments)
+def unread(attachments: Sequence[Attachment], links: Sequence[Link] = ()) -> Doc:
+    """Which attached files and which links could not be read, and why."""
+    whys = [_with_its_name(file.name, file.problem) for file in attachments]
+    whys += [_with_its_name(link.url, link.problem) for link in links]
     return Doc("Not read", (Markdown(bullets(whys)),), "warning")
 
 
-def _with_its_name(file: Attachment) -> str:
-    return file.problem if file.problem.startswith(file.name) else f"{file.name}: {file.problem}"
+def _with_its_name(name: str, problem: str) -> str:
+    return problem if problem.startswith(name) else f"{name}: {problem}"
 
 
-def reading(documents: int) -> str:
-    """What the board says while documents are fetched and read."""
-    return f"reading {documents} document{'' if documents == 1 else 's'}"
+def reading(documents: int, links: int = 0) -> str:
+    """What the board says while documents and links are fetched and read."""
+    counts = ((documents, "document"), (links, "link"))
+    said = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts if count]
+    return f"reading {' and '.join(said)}"
 
 
 NOTHING_TO_SEARCH = "no document could be read"

@@ -12,6 +12,8 @@ from teams.events import (
     RunFinished,
     RunStarted,
     RunStopped,
+    SeatProgressed,
+    SourceLost,
     SynthesisFailed,
     SynthesisStarted,
     SynthesisWritten,
@@ -24,13 +26,15 @@ SeatState = Literal["queued", "running", "answered", "late", "failed", "stopped"
 
 @dataclass(frozen=True, slots=True)
 class SeatProgress:
-    """How one seat stands. `began` is when it was asked; once it has settled, one of answer and failure is set."""
+    """How one seat stands. `began` is when it was asked; `detail` is how far it is; once it has settled, one of answer
+    and failure is set."""
 
     seat: Seat
     state: SeatState = "queued"
     began: datetime | None = None
     answer: ExpertResult | None = None
     failure: ExpertFailure | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class SynthesisProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """All that is known of a run after some of its events."""
+    """All that is known of a run after some of its events. `lost` are the sources that failed, once for each reason."""
 
     run: str = ""
     team: Team = "panel"
@@ -55,6 +59,7 @@ class Progress:
     needed: int = 0
     synthesiser: str | None = None
     seats: tuple[SeatProgress, ...] = ()
+    lost: tuple[SourceLost, ...] = ()
     synthesis: SynthesisProgress = SynthesisProgress()
     ended: Literal["", "finished", "stopped", "broken"] = ""
     seconds: float = 0.0
@@ -101,6 +106,11 @@ def _after(progress: Progress, event: RunEvent) -> Progress:
             return _settled(progress, event, state)
         case ExpertFailed():
             return _settled(progress, event, "failed")
+        case SeatProgressed():
+            return _detailed(progress, event)
+        case SourceLost():
+            known = any((lost.where, lost.sentence) == (event.where, event.sentence) for lost in progress.lost)
+            return progress if known else replace(progress, lost=(*progress.lost, event))
         case SynthesisStarted():
             return replace(progress, synthesis=SynthesisProgress(event.model, event.at, event.stand_in))
         case SynthesisWritten():
@@ -126,6 +136,11 @@ def _seat(progress: Progress, event: ExpertStarted) -> Seat:
 def _seated(progress: Progress, perspective: str, new: SeatProgress) -> Progress:
     seats = tuple(new if seat.seat.perspective == perspective else seat for seat in progress.seats)
     return replace(progress, seats=seats)
+
+
+def _detailed(progress: Progress, event: SeatProgressed) -> Progress:
+    old = next((seat for seat in progress.seats if seat.seat.perspective == event.perspective), None)
+    return progress if old is None else _seated(progress, event.perspective, replace(old, detail=event.detail))
 
 
 def _settled(progress: Progress, event: ExpertAnswered | ExpertFailed, state: SeatState) -> Progress:

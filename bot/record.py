@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
+from pydantic import ValidationError
 
 from adapters.plain import doc_source
 from adapters.port import Doc, Markdown, Table
@@ -20,8 +21,12 @@ from bot.progress import Progress
 from bot.store import read_runs
 from bot.stored import StoredRun
 from teams.answers import expert_result
-from teams.events import ExpertAnswered, RunEvent, RunStarted, event_from_json
+from teams.events import ExpertAnswered, RunEvent, RunStarted, SynthesisWritten, event_from_json
+from teams.evidence.claims import CheckedClaim
+from teams.evidence.export import evidence_as_json, evidence_as_markdown
+from teams.evidence.ledger import Ledger
 from teams.model import Seat
+from teams.trail import recorded_evidence
 from teams.wire import dump
 
 log = structlog.get_logger()
@@ -85,9 +90,11 @@ def listing(found: Sequence[Found]) -> str:
 
 
 def has_answer(run: StoredRun) -> bool:
-    """Whether anybody answered; for research, whether it came to its answer."""
-    wanted = "synthesis" if run.brief.team == "research" else "expert:"
-    return any(key.startswith(wanted) and "failure" not in json.loads(result) for key, result in run.steps.items())
+    """Whether anybody answered; for research that is over, whether it came to its answer, and be it that there is
+    nothing."""
+    if run.brief.team == "research":
+        return any(event["event"] == SynthesisWritten.__name__ for event in run.events)
+    return any(key.startswith("expert:") and "failure" not in json.loads(result) for key, result in run.steps.items())
 
 
 def exported(found: Found, how: Format) -> str:
@@ -96,7 +103,7 @@ def exported(found: Found, how: Format) -> str:
     if how == "json":
         return json.dumps(_plain(run, found.state, feedback), ensure_ascii=False, indent=1) + "\n"
     docs = [*_docs(run, found.state), *_opinions(feedback)]
-    return "\n\n".join(doc_source(doc) for doc in docs) + "\n"
+    return "\n\n".join(doc_source(doc) for doc in docs) + "\n" + _evidence_as_markdown(run)
 
 
 def _with_steps(found: Found) -> StoredRun:
@@ -126,6 +133,7 @@ def _plain(run: StoredRun, state: str, feedback: Sequence[Feedback]) -> dict[str
         "receipt": asdict(run.receipt),
         "events": run.events,
         "steps": {key: json.loads(result) for key, result in run.steps.items()},
+        **_evidence_as_json(run),
         "feedback": [
             {"part": each.part, "author": each.author, "verdict": each.verdict, "at": _iso(each.at)}
             for each in feedback
@@ -145,6 +153,34 @@ def _docs(run: StoredRun, state: str) -> Iterable[Doc]:
             yield post.doc
             for file in post.doc.files:
                 yield Doc(file.name, (Markdown(file.text),))
+
+
+def _evidence(run: StoredRun) -> tuple[Ledger, tuple[CheckedClaim, ...]]:
+    return recorded_evidence({key: json.loads(result) for key, result in run.steps.items()})
+
+
+def _evidence_as_json(run: StoredRun) -> dict[str, Any]:
+    if run.brief.team != "research":
+        return {}
+    try:
+        return {"evidence": evidence_as_json(*_evidence(run))}
+    except ValueError as damaged:
+        return {"evidence": {"problem": _damaged(damaged)}}
+
+
+def _evidence_as_markdown(run: StoredRun) -> str:
+    if run.brief.team != "research":
+        return ""
+    try:
+        return "\n" + visible(evidence_as_markdown(*_evidence(run)))
+    except ValueError as damaged:
+        return f"\n# Evidence\n\n{_damaged(damaged)}\n"
+
+
+def _damaged(error: ValueError) -> str:
+    # What pydantic says quotes the record; the ledger's own words are sentences for people.
+    why = "What was recorded cannot be read." if isinstance(error, ValidationError) else str(error)
+    return f"The evidence of this run cannot be shown. {why}"
 
 
 def _so_far(run: StoredRun) -> Iterable[RunEvent]:

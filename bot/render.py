@@ -21,10 +21,14 @@ from adapters.port import (
 from bot.progress import Progress, SeatProgress
 from bot.receipts import RunReceipt
 from teams.events import ExpertAnswered, RunEvent, RunFinished, RunStopped, SynthesisFailed, SynthesisWritten
+from teams.evidence.answer import SOURCES
 from teams.model import ExpertFailure, ExpertResult, FailureKind, Synthesis, panel_confidence
 
 SHOWN = 12_000
 """Characters of one text shown in a post; a longer one is clipped there and goes along whole as a file."""
+
+LOST_SHOWN = 10
+"""Sources that were not read which a roster names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def _row(seat: SeatProgress, at: datetime | None) -> BoardRow:
         return BoardRow(seat.seat.title, state, seat.answer.headline, seat.answer.model, seat.answer.seconds)
     if seat.failure is not None:
         return BoardRow(seat.seat.title, state, reason(seat.failure), seat.seat.model, seat.failure.seconds)
-    return BoardRow(seat.seat.title, state, "", seat.seat.model, seconds)
+    return BoardRow(seat.seat.title, state, seat.detail, seat.seat.model, seconds)
 
 
 def _synthesis_row(progress: Progress) -> Iterable[BoardRow]:
@@ -150,7 +154,7 @@ def answer_doc(answer: ExpertResult, progress: Progress, *, late: bool = False, 
 
 def synthesis_doc(synthesis: Synthesis, progress: Progress, round_: Round, *, shown: int = SHOWN) -> Doc:
     """The synthesis, `shown` characters of its summary."""
-    summary, files = clipped(synthesis.summary, "synthesis.md", shown)
+    summary, sources, files = _with_its_sources(synthesis.summary, shown)
     # What is recommended comes first: a phone announces a post by its first lines.
     blocks: list[Block] = [_recommended(synthesis.recommendation)] if synthesis.recommendation else []
     blocks.append(Markdown(summary))
@@ -158,6 +162,8 @@ def synthesis_doc(synthesis: Synthesis, progress: Progress, round_: Round, *, sh
         blocks.append(Markdown(f"**Agreed**\n\n{bullets(synthesis.agreements)}"))
     if synthesis.disagreements:
         blocks.append(_disagreements(synthesis, progress))
+    if sources:
+        blocks.append(Markdown(sources))
     blocks.append(Markdown(f"*{synthesis.model}, {synthesis.seconds:.0f} s*"))
     title = "Answer" if progress.team == "research" else "Synthesis"
     if round_.number > 1:
@@ -170,6 +176,22 @@ def synthesis_doc(synthesis: Synthesis, progress: Progress, round_: Round, *, sh
         title = f"{title}; {news}" if synthesis.stand_in else f"{title}: {news}"
     subject = Subject(progress.run, "synthesis")
     return Doc(title, tuple(blocks), "success", files, subject=subject, controls=("rate",))
+
+
+def _with_its_sources(summary: str, shown: int) -> tuple[str, str, tuple[OutFile, ...]]:
+    """A summary as far as it is shown, the list of sources at its end, and both as a file where there is more.
+
+    What is clipped is the text: whoever reads an answer has to see what it rests on."""
+    text, heading, listed = summary.partition(f"\n{SOURCES}\n")
+    if not heading:
+        text, files = clipped(summary, "synthesis.md", shown)
+        return text, "", files
+    sources = f"{SOURCES}\n{listed}".rstrip()
+    if len(summary) <= shown:
+        return text.rstrip(), sources, ()
+    sources, _ = clipped(sources, "synthesis.md", shown // 2)
+    text, _ = clipped(text.rstrip(), "synthesis.md", shown - len(sources))
+    return text, sources, (OutFile("synthesis.md", summary),)
 
 
 def _recommended(text: str) -> Markdown:
@@ -212,8 +234,8 @@ def _outcome(progress: Progress) -> tuple[str, list[str], Tone]:
     """How a run ended: a title, what there is to say, and whether that is good news."""
     heard, seats = len(progress.answered), len(progress.seats)
     if not heard and progress.ended == "finished":
-        return "Nobody answered", [_all_failed(progress)], "error"
-    lines = [roster_line(progress)]
+        return "Nobody answered", [_all_failed(progress), *_lost(progress)], "error"
+    lines = [roster_line(progress), *_lost(progress)]
     if progress.team == "panel" and seats:
         confidence = panel_confidence([answer.confidence for answer in progress.answered], seats)
         lines.append(f"Confidence over all {seats} seats {confidence:.0%}; a seat that was not heard counts as none.")
@@ -240,6 +262,18 @@ def roster_line(progress: Progress) -> str:
     if stopped:
         parts.append(f"stopped before they answered: {', '.join(stopped)}")
     return "; ".join(parts)
+
+
+def _lost(progress: Progress) -> Iterable[str]:
+    """Which sources were not read, and why: "Sources not read: https://…, timed out after 15 s"."""
+    if progress.lost:
+        named = [_with_its_name(lost.where, lost.sentence) for lost in progress.lost[:LOST_SHOWN]]
+        more = len(progress.lost) - len(named)
+        yield f"Sources not read: {'; '.join([*named, f'and {more} more'] if more else named)}"
+
+
+def _with_its_name(name: str, sentence: str) -> str:
+    return sentence if sentence.startswith(name) else f"{name}, {sentence}"
 
 
 def receipt_line(receipt: RunReceipt) -> str:

@@ -8,6 +8,7 @@ import platformdirs
 from pydantic import AnyHttpUrl, AnyWebsocketUrl, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from teams.sources.settings import SourceSettings
 from teams.tiers import ModelSettings
 
 
@@ -30,6 +31,7 @@ class BotSettings(BaseSettings):
 
     panelist_home: Path = Field(default_factory=_home)
     panelist_panels: Path | None = None
+    panelist_mcp: Path | None = None
     panelist_log: Literal["debug", "info", "warning", "error"] | None = None
     panelist_admins: str | None = None
     panelist_allowed_channels: str | None = None
@@ -58,10 +60,11 @@ class BotSettings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set: the bot's own settings and those of the models."""
+    """Everything that can be set: the bot's own settings, those of the models, and those of what research searches."""
 
     bot: BotSettings
     models: ModelSettings
+    sources: SourceSettings
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -70,10 +73,10 @@ S = TypeVar("S", bound=BaseSettings)
 def load_settings() -> Settings:
     """The settings of this process. Raises `BadSettings` with every fault at once."""
     faults: list[str] = []
-    bot, models = _read(BotSettings, faults), _read(ModelSettings, faults)
-    if bot is None or models is None:
+    bot, models, sources = _read(BotSettings, faults), _read(ModelSettings, faults), _read(SourceSettings, faults)
+    if bot is None or models is None or sources is None:
         raise BadSettings(tuple(faults))
-    return Settings(bot, models)
+    return Settings(bot, models, sources)
 
 
 def _read(kind: type[S], faults: list[str]) -> S | None:

@@ -13,7 +13,7 @@ from teams.steps import Json
 from teams.usage import Usage
 from teams.wire import dump, load
 
-UNPAID = ("heard", "tool:")
+UNPAID = ("heard", "tool:", "check")
 """Steps that ask no model."""
 
 

@@ -29,8 +29,12 @@ from bot.model_teams import ModelTeams
 from bot.progress import Progress
 from bot.rounds import RoundId
 from bot.settings import BadSettings, Settings, load_settings
+from bot.sources import reach_by_settings, sources_ready
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
+from teams.sources.kit import ResearchKit
+from teams.sources.mcp_file import BadServerFile
+from teams.sources.shelf import LibraryUnusable
 from teams.steps import MemorySteps
 from teams.tiers import Models
 from teams.weights import WeightsUnavailable, fetch_weights
@@ -38,6 +42,7 @@ from teams.weights import WeightsUnavailable, fetch_weights
 if TYPE_CHECKING:
     from bot.house import Open, Plan
     from bot.record import Found
+    from bot.stored import StoredRun
 
 FAILED = 1
 """Exit code when a front end cannot go on: whoever watches the process starts it again."""
@@ -74,8 +79,10 @@ def run(args: argparse.Namespace) -> int:
 def _outcome(error: BaseException) -> int | None:
     """What an expected end says and exits with; None for a bug."""
     match error:
-        case Unaskable() | UnreadableDocument() | StoreFailed():
+        case Unaskable() | UnreadableDocument() | StoreFailed() | LibraryUnusable():
             return _complain(str(error))
+        case BadServerFile():
+            return _complain(*error.faults)
         case FrontEndFailed():
             _complain(str(error))
             return FAILED
@@ -94,7 +101,7 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
     catalog = load_catalog(settings.bot.panelist_panels)
     match args.verb:
         case "panel" | "research":
-            brief = _brief(args, catalog)
+            brief = _brief(args, catalog, settings)
             _complain(*catalog.problems)
             return asyncio.run(_events(brief, settings) if args.json else _board(brief, settings, catalog))
         case "chat":
@@ -105,10 +112,18 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
             return _serve(args.front_end, settings, catalog)
         case "runs":
             return _runs(args, settings)
+        case "library":
+            from bot.library_verbs import library
+
+            return library(args.action, [Path(name) for name in getattr(args, "paths", ())], settings.bot.panelist_home)
         case "slack":
             return _slack_manifest(args.url, socket=args.socket or args.url is None, public=args.public)
         case "discord":
             return asyncio.run(_discord(args.action, settings, catalog))
+        case "mcp":
+            from bot.mcp_verbs import mcp
+
+            return mcp(args, settings)
         case "doctor":
             return asyncio.run(doctor.examine(settings, catalog))
         case _:
@@ -121,22 +136,28 @@ def _complain(*sentences: str) -> int:
     return USAGE
 
 
-def _brief(args: argparse.Namespace, catalog: Catalog) -> Brief:
+def _brief(args: argparse.Namespace, catalog: Catalog, settings: Settings) -> Brief:
     sources = read_documents([Path(name) for name in args.docs])
     if args.verb == "research":
-        return brief_for(Research(args.topic), catalog, sources)
+        folder = os.path.realpath(args.library) if args.library else ""
+        reach = reach_by_settings(settings, folder)
+        return replace(brief_for(Research(args.topic), catalog, sources, reach=reach), library=folder)
     brief = brief_for(Ask(args.topic, args.panel), catalog, sources)
     profile = read_text(Path(args.profile)) if args.profile else ""
     pillars = topic_of(args.pillars, "pillars") if args.pillars else ""
-    return Brief(brief.team, brief.topic, brief.panel, brief.sources, profile, pillars)
+    return replace(brief, profile=profile, pillars=pillars)
 
 
 async def _events(brief: Brief, settings: Settings) -> int:
     """The run as JSON, one event a line; whoever reads it keeps it, so it is in memory only."""
     progress, stop = Progress(), asyncio.Event()
     with showing_download() as downloading:
-        async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
-            teams = ModelTeams(models.patience)
+        async with (
+            sources_ready(settings, brief.library) as kit,
+            compose.models_ready(compose.Wanted(settings, downloading)) as models,
+        ):
+            brief = await _with_links_read(brief, kit)
+            teams = ModelTeams(models.patience, compose.fitted(kit, models))
             with _stopping_on_interrupt(stop.set):
                 async with teams.events(brief, MemorySteps(), uuid.uuid4().hex, stop) as events:
                     async for event in events:
@@ -147,11 +168,21 @@ async def _events(brief: Brief, settings: Settings) -> int:
     return 0 if answered else NOBODY_ANSWERED
 
 
+async def _with_links_read(brief: Brief, kit: ResearchKit) -> Brief:
+    """The brief with what its links say; those that could not be read are named on stderr."""
+    from bot.reading import Readers, links_in_vain, read_what_came
+
+    asked = Invocation(HERE, _user(), brief.topic, "", "terminal")
+    _, read = await read_what_came(None, Readers(pages=kit.pages), asked, brief)
+    _complain(*(f"{link.url}: {link.problem}" for link in links_in_vain(read)))
+    return read
+
+
 async def _board(brief: Brief, settings: Settings, catalog: Catalog) -> int:
     """The run on a live board, its posts above."""
     from bot.record import has_answer
 
-    async with _answering(settings, catalog) as (house, _):
+    async with _answering(settings, catalog, library=brief.library) as (house, _):
         asked = Invocation(HERE, _user(), brief.topic, uuid.uuid4().hex, "terminal")
         run_id = await house.intake.begin(brief, asked)
         with _stopping_on_interrupt(lambda: house.conductor.stop(RoundId(run_id, 1))):
@@ -215,10 +246,13 @@ async def _served(
 
     bot = settings.bot
     with showing_download() as downloading:
-        async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
+        async with (
+            sources_ready(settings) as kit,
+            compose.models_ready(compose.Wanted(settings, downloading)) as models,
+        ):
             sys.stderr.write(f"panelist: {said}\n")
             plan = replace(
-                _plan(served_folder(bot.panelist_home), models, settings, catalog),
+                _plan(served_folder(bot.panelist_home), models, kit, settings, catalog),
                 rules=compose.rules_of(settings),
                 budgets=compose.budgets_of(settings),
             )
@@ -228,9 +262,10 @@ async def _served(
 
 @asynccontextmanager
 async def _answering(
-    settings: Settings, catalog: Catalog, folder: Path | None = None
+    settings: Settings, catalog: Catalog, folder: Path | None = None, library: str = ""
 ) -> "AsyncIterator[tuple[Open, TerminalFrontEnd]]":
     """A house for this terminal, with models that are ready and run databases of its own, or those in `folder`.
+    `library` is a folder to search instead of the library.
 
     Whoever sits here pays for the models, so no quota counts; a budget that was set does.
     """
@@ -239,10 +274,11 @@ async def _answering(
     front = TerminalFrontEnd(files=settings.bot.panelist_home / "answers")
     with showing_download() as downloading:
         async with (
+            sources_ready(settings, library) as kit,
             compose.models_ready(compose.Wanted(settings, downloading)) as models,
             folder_of_its_own(settings.bot.panelist_home, settings.bot.panelist_keep_days, folder) as own,
         ):
-            plan = replace(_plan(own, models, settings, catalog), budgets=compose.budgets_of(settings))
+            plan = replace(_plan(own, models, kit, settings, catalog), budgets=compose.budgets_of(settings))
             try:
                 async with open_house(plan, {front.name: front}) as house:
                     yield house, front
@@ -250,13 +286,15 @@ async def _answering(
                 await front.close()
 
 
-def _plan(folder: Path, models: Models, settings: Settings, catalog: Catalog) -> "Plan":
+def _plan(folder: Path, models: Models, kit: ResearchKit, settings: Settings, catalog: Catalog) -> "Plan":
     from bot.house import Plan
 
+    kit = compose.fitted(kit, models)
     return Plan(
         folder,
-        ModelTeams(models.patience),
+        ModelTeams(models.patience, kit),
         catalog,
+        kit=kit,
         tariff=compose.tariff_of(models),
         status=compose.status_lines(models),
         keep_days=settings.bot.panelist_keep_days,
@@ -365,19 +403,20 @@ def _resume(found: "Found", settings: Settings) -> int:
         return _complain(f"run {found.run.id} is under way in another process")
     if folder == served_folder(settings.bot.panelist_home):
         return _complain(f"run {found.run.id} was served; it goes on when 'panelist serve' starts again")
-    return asyncio.run(_taken_up(folder, found.run.round_id, settings))
+    return asyncio.run(_taken_up(folder, found.run, settings))
 
 
-async def _taken_up(folder: Path, round_id: RoundId, settings: Settings) -> int:
+async def _taken_up(folder: Path, run: "StoredRun", settings: Settings) -> int:
     """Go on with what was under way in a folder of run databases; what was shown before is not shown again."""
     from bot.record import has_answer
 
-    async with _answering(settings, load_catalog(settings.bot.panelist_panels), folder) as (house, _):
+    round_id, catalog = run.round_id, load_catalog(settings.bot.panelist_panels)
+    async with _answering(settings, catalog, folder, run.brief.library) as (house, _):
         with _stopping_on_interrupt(lambda: house.conductor.stop(round_id)):
             await house.intake.settled()
-        run = await house.store.get(round_id.run)
-    assert run is not None, "a run under way is not removed"
-    return 0 if has_answer(run) else NOBODY_ANSWERED
+        ended = await house.store.get(run.id)
+    assert ended is not None, "a run under way is not removed"
+    return 0 if has_answer(ended) else NOBODY_ANSWERED
 
 
 async def _fetch(settings: Settings) -> int:

@@ -87,7 +87,9 @@ def command_tree(client: discord.Client, incoming: Incoming, panels: Panels) -> 
     async def complete(interaction: discord.Interaction, current: str) -> list[app_commands.Choice[str]]:
         return choices(panels, current)
 
-    @tree.command(name="research", description="Have a question answered out of documents")
+    @tree.command(
+        name="research", description="Have a question answered from sources, with citations that were looked up"
+    )
     @app_commands.describe(
         question="What to find out",
         documents="A document to search",

@@ -40,8 +40,8 @@ _DESCRIPTION = "Ask a panel of experts, and be told who answered and who did not
 _LONG_DESCRIPTION = (
     "Panelist asks several language-model experts one question, each with a perspective of its own, and shows every "
     "answer in the thread as it comes. Then it writes a synthesis, and says who was not heard and why. /panel asks a "
-    "panel; /research searches the documents that are attached. Answers are written by language models and can be "
-    "wrong: check what matters."
+    "panel; /research searches what is attached and what is set up (a library, the web), and looks up what it cites. "
+    "Answers are written by language models and can be wrong: check what matters."
 )
 _PROMPTS = (
     ("Weigh a decision", "panel Should we rewrite our billing service, or repair it step by step?"),
@@ -50,7 +50,7 @@ _PROMPTS = (
 )
 _COMMANDS = (
     ("/panel", "Ask a panel of experts", "[question] or help"),
-    ("/research", "Ask about the documents given", "[question] or help"),
+    ("/research", "Have a question answered from sources", "[question] or help"),
 )
 
 

@@ -31,6 +31,7 @@ class Person:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "PANELIST_HOME": str(home / "data"),
+            "PANELIST_WEB": "off",
         } | variables
 
     def at(self, server: ModelServer) -> "Person":
@@ -169,7 +170,7 @@ async def test_a_missing_key_is_one_sentence_and_asks_nobody(person):
         (["panel", "Open?", "--docs", "picture.png"], "picture.png is a picture"),
         (["panel", "Open?", "--profile", "nowhere.md"], "nowhere.md: no such file"),
         (["research", " "], "there is no question"),
-        (["research", "Who bakes?"], "there are no documents to search"),
+        (["research", "Who bakes?"], "there is nothing to search: attach a document"),
         (["panel", "--docs", "notes.md", "Open?"], "Open?: no such file"),
     ],
 )

@@ -16,8 +16,9 @@ from adapters.port import (
     Rejected,
     Unfetched,
 )
+from bot.brief import Brief
 from bot.documents import LARGEST_TOTAL, UnreadableDocument
-from bot.reading import MOST_FILES, fetched_in_vain, read_attachments, to_fetch
+from bot.reading import MOST_FILES, Readers, fetched_in_vain, read_what_came, to_fetch
 from teams.catalog import load_catalog
 from teams.lms import forget_lms
 from teams.model import Source
@@ -94,10 +95,11 @@ class Teams(ScriptedTeams):
 
 async def read(front: MemoryFrontEnd, *files: Attachment, before=(), seconds: float = 5.0):
     """What was read by name, and the problems by name."""
-    invocation, sources = await read_attachments(front, Reader(), asked(*files), before, seconds)
+    brief = Brief("research", "Who pays?", sources=tuple(before))
+    invocation, brief = await read_what_came(front, Readers(Reader()), asked(*files), brief, seconds)
     assert to_fetch(invocation) == ()
     assert [file.name for file in invocation.attachments] == [file.name for file in files]
-    return {source.name: source.text for source in sources}, {
+    return {source.name: source.text for source in brief.sources}, {
         file.name: file.problem for file in fetched_in_vain(invocation)
     }
 

@@ -300,7 +300,7 @@ async def test_a_prompt_for_this_machine_never_goes_through_a_proxy_and_no_login
 
 
 def test_other_machines_are_reached_through_the_proxy_that_is_set(monkeypatch):
-    from teams.engine import proxy_for
+    from teams.proxies import proxy_for
 
     monkeypatch.setenv("https_proxy", "http://proxy:3128")
     monkeypatch.setenv("no_proxy", "internal.example")

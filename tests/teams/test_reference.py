@@ -9,6 +9,7 @@ import pytest
 from teams.engine import PooledEngine
 from teams.fanout import FanOutTeam
 from teams.lms import forget_lms, get_flash_lm, get_pro_lm, get_shared_lm, use_models
+from teams.model import Source
 from teams.panel import ExpertPanel
 from teams.pipeline import ParallelPipeline
 from teams.research import ResearchTeam, format_analysis
@@ -193,20 +194,22 @@ async def test_research_searches_analyses_and_answers_on_the_tiers_of_the_refere
         if "next_tool_name" in prompt.text:
             return {"next_thought": "enough", "next_tool_name": "finish", "next_tool_args": {}}
         if "`raw_results`" in prompt.text:
-            return {"reasoning": "r", "raw_results": "[a.md] shops open on Sundays"}
-        assert prompt.fields["data"].startswith("[a.md]")
-        return {"findings": ["they open (a.md)"], "gaps": ["why"]}
+            return {"reasoning": "r", "raw_results": "shops open on Sundays [S1]"}
+        assert prompt.fields["data"].startswith("[S1] 'a.md':\n> Shops open")
+        quote = "Shops open on Sundays"
+        return {"findings": [{"claim": "Shops open on Sundays.", "source": "S1", "quote": quote}], "gaps": ["why"]}
 
     async def pro_script(prompt: Prompt):
-        assert prompt.fields["analysis"].startswith("Findings:\n- they open (a.md)")
-        return synthesis_reply("They do (a.md).")
+        assert prompt.fields["analysis"].startswith("Findings:\n- Shops open on Sundays. [S1] says:")
+        return synthesis_reply("Shops open on Sundays [S1].")
 
-    team = ResearchTeam(scripted_lm(flash_script), scripted_lm(pro_script, "scripted/pro"))
-    result = await team.acall(query="Do they open?")
+    sources = [Source("a.md", "Shops open on Sundays, as they say.")]
+    team = ResearchTeam(scripted_lm(flash_script), scripted_lm(pro_script, "scripted/pro"), sources=sources)
+    result = await team.acall(query="Do shops open?")
 
     assert isinstance(team.search_agent, dspy.ReAct)
     assert team.search_agent.max_iters == 5
-    assert result.summary == "They do (a.md)."
+    assert result.summary.startswith("Shops open on Sundays [S1].\n\n### Sources and what was checked\n\n- **S1** a.md")
 
 
 def test_format_analysis_names_findings_and_gaps():

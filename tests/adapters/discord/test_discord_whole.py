@@ -381,7 +381,7 @@ async def test_discord_research_searches_the_documents_of_its_command(tmp_path):
         result = await at.ann.slash(at.channel, "research", question="Why?")
         await at.settled()
         assert result.ephemeral
-        assert "no documents" in text_of(result.response.message)
+        assert "nothing to search" in text_of(result.response.message)
 
 
 async def test_discord_a_mention_that_is_deleted_stops_its_run(tmp_path):

@@ -31,6 +31,11 @@ class Brief:
         return PanelInputs(self.topic, quoted(self.sources), quoted_lines(self.profile), self.pillars)
 
     @property
+    def linked(self) -> dict[str, str]:
+        """The links that were read, each with the name of its document."""
+        return {link.url: link.source for link in self.links if link.source}
+
+    @property
     def title(self) -> str:
         """What was asked of whom, as one line."""
         return f"{self.panel.title if self.panel else 'Research'}: {self.topic}"

@@ -21,20 +21,21 @@ def posts(event: RunEvent, progress: Progress, round_: Round = FIRST) -> tuple[P
 
 
 def _digest(progress: Progress, round_: Round) -> Doc:
+    file = f"{progress.team}.md"
     roster, written, failure = roster_doc(progress, round_), progress.synthesis.written, progress.synthesis.failure
     blocks: list[Block] = []
     title = roster.title
     if written is not None:
-        synthesis = synthesis_doc(written, progress, round_, shown=SHOWN)
+        synthesis = synthesis_doc(written, progress, round_, shown=SHOWN, file=file)
         title, blocks = synthesis.title, [block for block in synthesis.blocks if not isinstance(block, Fold)]
     elif failure is not None and progress.answered:
         blocks += no_synthesis_doc(failure, progress).blocks
     if progress.answered:
         names = [f"- **{progress.title(answer.perspective)}**: {answer.headline}" for answer in progress.answered]
-        headlines, _ = clipped("\n".join(names), "", SHOWN)
+        headlines, _ = clipped("\n".join(names), file, SHOWN)
         blocks.append(Markdown(headlines))
     whole = _whole(progress, round_)
-    files = (OutFile(f"{progress.team}.md", whole),) if progress.answered else ()
+    files = (OutFile(file, whole),) if progress.answered else ()
     return replace(roster, title=title, blocks=(*blocks, *roster.blocks), files=files)
 
 

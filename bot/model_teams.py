@@ -45,8 +45,8 @@ class ModelTeams:
 
         if brief.team == "research":
             limits = replace(STAGE_LIMITS, seconds=STAGE_LIMITS.seconds * self._patience)
-            kit = self._kit
-            team = ResearchTeam(get_flash_lm(), get_pro_lm(), sources=brief.sources, kit=kit, limits=limits)
+            kit, linked, models = self._kit, brief.linked, (get_flash_lm(), get_pro_lm())
+            team = ResearchTeam(*models, sources=brief.sources, kit=kit, limits=limits, linked=linked)
             return team.run(brief.topic, steps, run_id=run_id, stop=stop)
         assert brief.panel is not None, "a panel's brief names its panel"
         return self._panel(brief.panel).run(brief.inputs, steps, run_id=run_id, stop=stop)

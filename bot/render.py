@@ -22,7 +22,7 @@ from bot.progress import Progress, SeatProgress
 from bot.receipts import RunReceipt
 from teams.events import ExpertAnswered, RunEvent, RunFinished, RunStopped, SynthesisFailed, SynthesisWritten
 from teams.evidence.answer import SOURCES
-from teams.model import ExpertFailure, ExpertResult, FailureKind, Synthesis, panel_confidence
+from teams.model import CODE, ExpertFailure, ExpertResult, FailureKind, Synthesis, panel_confidence
 
 SHOWN = 12_000
 """Characters of one text shown in a post; a longer one is clipped there and goes along whole as a file."""
@@ -152,9 +152,11 @@ def answer_doc(answer: ExpertResult, progress: Progress, *, late: bool = False, 
     return Doc(title, tuple(blocks), files=files, folded=True, subject=subject, controls=("rate",), lead=lead)
 
 
-def synthesis_doc(synthesis: Synthesis, progress: Progress, round_: Round, *, shown: int = SHOWN) -> Doc:
-    """The synthesis, `shown` characters of its summary."""
-    summary, sources, files = _with_its_sources(synthesis.summary, shown)
+def synthesis_doc(
+    synthesis: Synthesis, progress: Progress, round_: Round, *, shown: int = SHOWN, file: str = "synthesis.md"
+) -> Doc:
+    """The synthesis, `shown` characters of its summary; where there is more, `file` is said to have it."""
+    summary, sources, files = _with_its_sources(synthesis.summary, shown, file)
     # What is recommended comes first: a phone announces a post by its first lines.
     blocks: list[Block] = [_recommended(synthesis.recommendation)] if synthesis.recommendation else []
     blocks.append(Markdown(summary))
@@ -164,8 +166,12 @@ def synthesis_doc(synthesis: Synthesis, progress: Progress, round_: Round, *, sh
         blocks.append(_disagreements(synthesis, progress))
     if sources:
         blocks.append(Markdown(sources))
-    blocks.append(Markdown(f"*{synthesis.model}, {synthesis.seconds:.0f} s*"))
-    title = "Answer" if progress.team == "research" else "Synthesis"
+    by_code = synthesis.model == CODE
+    signed = (
+        "Put together by code, without a model's words" if by_code else f"{synthesis.model}, {synthesis.seconds:.0f} s"
+    )
+    blocks.append(Markdown(f"*{signed}*"))
+    title = "No checked answer" if by_code else "Answer" if progress.team == "research" else "Synthesis"
     if round_.number > 1:
         title = f"{title} v{round_.number}"
     if synthesis.stand_in:
@@ -175,23 +181,24 @@ def synthesis_doc(synthesis: Synthesis, progress: Progress, round_: Round, *, sh
         news = f"added {', '.join(added)}" if added else "written anew"
         title = f"{title}; {news}" if synthesis.stand_in else f"{title}: {news}"
     subject = Subject(progress.run, "synthesis")
-    return Doc(title, tuple(blocks), "success", files, subject=subject, controls=("rate",))
+    tone: Tone = "info" if by_code else "success"
+    return Doc(title, tuple(blocks), tone, files, subject=subject, controls=("rate",))
 
 
-def _with_its_sources(summary: str, shown: int) -> tuple[str, str, tuple[OutFile, ...]]:
+def _with_its_sources(summary: str, shown: int, file: str) -> tuple[str, str, tuple[OutFile, ...]]:
     """A summary as far as it is shown, the list of sources at its end, and both as a file where there is more.
 
     What is clipped is the text: whoever reads an answer has to see what it rests on."""
     text, heading, listed = summary.partition(f"\n{SOURCES}\n")
     if not heading:
-        text, files = clipped(summary, "synthesis.md", shown)
+        text, files = clipped(summary, file, shown)
         return text, "", files
     sources = f"{SOURCES}\n{listed}".rstrip()
     if len(summary) <= shown:
         return text.rstrip(), sources, ()
-    sources, _ = clipped(sources, "synthesis.md", shown // 2)
-    text, _ = clipped(text.rstrip(), "synthesis.md", shown - len(sources))
-    return text, sources, (OutFile("synthesis.md", summary),)
+    sources, _ = clipped(sources, file, shown // 2)
+    text, _ = clipped(text.rstrip(), file, shown - len(sources))
+    return text, sources, (OutFile(file, summary),)
 
 
 def _recommended(text: str) -> Markdown:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bot.asking import Reach, Unaskable
 from bot.settings import Settings
+from teams.sources.ddgs_child import ENGINES
 from teams.sources.kit import ResearchKit, ToolBox
 from teams.sources.library import FILE, Library
 
@@ -47,6 +48,15 @@ async def sources_ready(settings: Settings, folder: str = "") -> AsyncIterator[R
             pages=Pages() if _reads_pages(settings) else None,
             tools=await _tools(settings, stack),
         )
+
+
+def web_line(settings: Settings) -> str:
+    """Who is sent what research searches for, and how to end that: for whoever serves."""
+    providers = settings.sources.web_providers
+    if not providers:
+        return f"web: {READ_OFF}; research searches documents, the library and tools alone"
+    named = (f"{name} ({', '.join(ENGINES)})" if name == "ddgs" else name for name in providers)
+    return f"web: {', '.join(named)}; research sends its queries there, and PANELIST_WEB={READ_OFF} turns it off"
 
 
 def _reads_pages(settings: Settings) -> bool:

@@ -29,7 +29,7 @@ from bot.model_teams import ModelTeams
 from bot.progress import Progress
 from bot.rounds import RoundId
 from bot.settings import BadSettings, Settings, load_settings
-from bot.sources import reach_by_settings, sources_ready
+from bot.sources import reach_by_settings, sources_ready, web_line
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
 from teams.sources.kit import ResearchKit
@@ -250,7 +250,7 @@ async def _served(
             sources_ready(settings) as kit,
             compose.models_ready(compose.Wanted(settings, downloading)) as models,
         ):
-            sys.stderr.write(f"panelist: {said}\n")
+            sys.stderr.write(f"panelist: {said}\npanelist: {web_line(settings)}\n")
             plan = replace(
                 _plan(served_folder(bot.panelist_home), models, kit, settings, catalog),
                 rules=compose.rules_of(settings),

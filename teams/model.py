@@ -13,6 +13,9 @@ TOPIC_LIMIT = 4_000
 HEADLINE_LIMIT = 140
 """The longest headline of an answer in characters: what fits on two lines of a phone."""
 
+CODE = "code"
+"""Stands where a model's name would: no model was asked."""
+
 
 class FailureKind(StrEnum):
     """Why a call to a model brought nothing. One word per reason that a reader could act on differently."""

@@ -100,7 +100,8 @@ _TEXT_MAGIC = (b"{\\rtf", b"%!PS")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
-_HTML = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
+_BEFORE_HTML = ((b"<?xml", b">"), (b"<!--", b"-->"))
+_HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b")
 _ANY_TAG = re.compile(rb"<[a-z!][^<]*>", re.I)
 
 
@@ -115,9 +116,18 @@ def _kind(name: str, content: bytes, limits: ReadingLimits) -> str:
         return "office"
     if content.startswith(_OLE):
         raise UnreadableDocument(f"{name} is {_old_office(content)}")
-    if _HTML.match(start) or (name.lower().endswith((".html", ".htm", ".xhtml")) and _ANY_TAG.search(start)):
+    if _begins_as_html(start) or (name.lower().endswith((".html", ".htm", ".xhtml")) and _ANY_TAG.search(start)):
         return "html"
     return "text"
+
+
+def _begins_as_html(start: bytes) -> bool:
+    """Whether the first tag is one of HTML's own, behind any comments and XML declaration."""
+    rest = start.lower()
+    # No pattern: one for many comments in a row tries every way to divide them.
+    while closing := next((closing for opening, closing in _BEFORE_HTML if rest.startswith(opening)), None):
+        rest = rest.partition(closing)[2].lstrip()
+    return _HTML.match(rest) is not None
 
 
 def _old_office(content: bytes) -> str:

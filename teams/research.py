@@ -1,7 +1,7 @@
 """ResearchTeam: a fast agent searches, a fast model analyses, code checks, a strong model answers from what held."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -22,19 +22,19 @@ from teams.events import (
     SynthesisStarted,
     SynthesisWritten,
 )
-from teams.evidence.answer import CheckedAnswer, checked_answer
+from teams.evidence.answer import CheckedAnswer, checked_answer, unanswered
 from teams.evidence.claims import CheckedClaim
 from teams.evidence.export import evidence_as_json
 from teams.evidence.weighing import Desk
 from teams.failures import CallFailed, CallFailure
 from teams.fanout import Stream, asked, stream
 from teams.findings import checked_finding, findings_text, passages_of, speakers_of
-from teams.model import Disagreement, FailureKind, Seat, Source, Synthesis
+from teams.model import CODE, Disagreement, FailureKind, Seat, Source, Synthesis
 from teams.panel import run_blocking
 from teams.research_posts import analyst_post, checker_post, gaps_of, searcher_post
 from teams.retry import CallLimits
 from teams.run import Run, run_to_end
-from teams.search_tools import DOCUMENTS, LIBRARY, PAGES, WEB, Documents, SearchTools
+from teams.search_tools import DOCUMENTS, LIBRARY, NO_LINKS, PAGES, WEB, Documents, SearchTools
 from teams.signatures import (
     ResearchAnalysisSignature,
     ResearchSynthesisSignature,
@@ -55,9 +55,6 @@ STAGE_LIMITS = CallLimits(seconds=120.0, also_retried=frozenset({FailureKind.UNR
 SEARCHER, ANALYST, CHECKER = "searcher", "analyst", "checker"
 TITLES = {SEARCHER: "Searcher", ANALYST: "Analyst", CHECKER: "Checker"}
 
-CODE = "code"
-"""Stands where a model's name would: no model was asked."""
-
 USABLE = ("supported", "qualified", "contradicted")
 """What an answer may be made from: claims whose words were found, the contradicted ones marked as such."""
 
@@ -68,7 +65,8 @@ class ResearchTeam(dspy.Module):
     """Search, analysis, check and answer to one question. Raises `ValueError` unless both models are given.
 
     `sources` are the documents of the run and `kit` is what else can be searched, with the caps on it; `limits` bound
-    each stage, and each turn of the agent.
+    each stage, and each turn of the agent. `linked` are links of the question that are among the documents, each with
+    its document's name.
     """
 
     def __init__(
@@ -79,11 +77,12 @@ class ResearchTeam(dspy.Module):
         sources: Sequence[Source] = (),
         kit: ResearchKit | None = None,
         limits: CallLimits = STAGE_LIMITS,
+        linked: Mapping[str, str] = NO_LINKS,
     ) -> None:
         if flash_lm is None or pro_lm is None:
             raise ValueError("Both flash_lm and pro_lm required")
         super().__init__()
-        self.limits, self.kit = limits, kit or ResearchKit()
+        self.limits, self.kit, self.linked = limits, kit or ResearchKit(), linked
         self.documents = Documents(sources) if sources else None
         self.search_agent = SteppedReAct(signature=SearchSignature, tools=self.tools_for("").tools(), max_iters=5)
         self.search_agent.set_lm(flash_lm)
@@ -94,7 +93,7 @@ class ResearchTeam(dspy.Module):
 
     def tools_for(self, query: str) -> SearchTools:
         """The tools of one run: each has its own caps, and its own sources under ids of their own."""
-        return SearchTools(self.kit, self.documents, query)
+        return SearchTools(self.kit, self.documents, query, self.linked)
 
     async def aforward(self, query: str) -> dspy.Prediction:
         """The synthesizer's outputs as they may be shown, and the `evidence` they rest on. Raises `CallFailed` when a
@@ -275,8 +274,8 @@ class ResearchRun(Run):
     async def _answer(self) -> None:
         usable = [claim for claim in self.claims if claim.verdict in USABLE]
         if not usable:
-            nothing = await asyncio.to_thread(checked_answer, "", self.trail.ledger, (), self.trail.tried)
-            written = Synthesis(self._with_reach(nothing), "", (), (), self.heard, self.missing, CODE, 0.0, 0.0)
+            none = await asyncio.to_thread(unanswered, self.query, self.trail.ledger, self.claims, self.trail.tried)
+            written = Synthesis(self._with_reach(none), "", (), (), self.heard, self.missing, CODE, 0.0, 0.0)
         else:
             written = await self._synthesise(usable)
         self.synthesis = written
@@ -302,7 +301,7 @@ class ResearchRun(Run):
         raw = synthesis_from(recorded, self.heard, self.missing, speakers_of(self.trail), 0.0, False)
         texts = _texts(raw)
         checked = await asyncio.to_thread(
-            checked_answer, raw.summary, self.trail.ledger, self.claims, self.trail.tried, texts
+            checked_answer, raw.summary, self.trail.ledger, self.claims, self.trail.tried, texts, self.query
         )
         return replace(_retold(raw, checked.others), summary=self._with_reach(checked))
 

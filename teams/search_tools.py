@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import dspy
@@ -57,6 +58,8 @@ DOCUMENTS, LIBRARY, WEB, PAGES = "documents", "library", "web", "pages"
 SHARE = 6
 """One tool call shows this part of what a prompt may hold: an agent has five turns and its last word."""
 
+NO_LINKS: Mapping[str, str] = MappingProxyType({})
+
 _URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 
 
@@ -82,21 +85,37 @@ class Documents:
 
 
 class SearchTools:
-    """The tools of one run and the trail they leave. `trail` changes only by `took`, also on a replay."""
+    """The tools of one run and the trail they leave. `trail` changes only by `took`, also on a replay.
 
-    def __init__(self, kit: ResearchKit, documents: Documents | None, question: str) -> None:
-        self.kit, self.documents, self.question = kit, documents, question
+    `linked` are links of the question that were read before, each with the name of its document: they are read no
+    second time.
+    """
+
+    def __init__(
+        self, kit: ResearchKit, documents: Documents | None, question: str, linked: Mapping[str, str] = NO_LINKS
+    ) -> None:
+        self.kit, self.documents, self.question, self.linked = kit, documents, question, linked
         self.trail = Trail()
-        self.links = {canonical(url): url for url in map(_trimmed, _URL.findall(question)) if canonical(url)}
+        # A page is known by its link, and by where its redirects ended, which is its document's name.
+        self._among = {canonical(url): name for link, name in linked.items() for url in (link, name) if canonical(url)}
+        links = {canonical(url): url for url in map(_trimmed, _URL.findall(question)) if canonical(url)}
+        self.links = {known: url for known, url in links.items() if known not in self._among}
 
     # --- What there is
 
     @property
     def names(self) -> tuple[str, ...]:
         """The sources there are, for people."""
-        there = ((DOCUMENTS, self.documents), (LIBRARY, self.kit.library), (WEB, self.kit.web))
+        there = ((DOCUMENTS, self.documents), (LIBRARY, self.kit.library), (self._web_named, self.kit.web))
         named = [name for name, source in there if source is not None]
-        return (*named, *(["tools"] if self.kit.tools else []), *(["links"] if self.links and self.kit.pages else []))
+        links = ["links"] if self.linked or (self.links and self.kit.pages) else []
+        return (*named, *(["tools"] if self.kit.tools else []), *links)
+
+    @property
+    def _web_named(self) -> str:
+        """The web and who is asked for it: a question goes to them, and nobody is asked in silence."""
+        web = self.kit.web
+        return f"{WEB} ({', '.join(web.providers)})" if isinstance(web, WebSearch) and web.providers else WEB
 
     def tools(self, foreign: Iterable[ForeignTool] = ()) -> list[dspy.Tool]:
         """A tool for each source there is, and the foreign ones."""
@@ -137,9 +156,12 @@ class SearchTools:
         """How much of what was allowed was done: "3 searches of 8, 2 pages of 6"."""
         trail, kit = self.trail, self.kit
         searches = f"{trail.searches} search{'' if trail.searches == 1 else 'es'} of {kit.searches}"
-        if kit.pages is None:
-            return searches
-        return f"{searches}, {trail.pages} page{'' if trail.pages == 1 else 's'} of {kit.pages_most}"
+        told = [searches]
+        if kit.pages is not None:
+            told.append(f"{trail.pages} page{'' if trail.pages == 1 else 's'} of {kit.pages_most}")
+        if self.linked:
+            told.append(f"{len(self.linked)} link{'' if len(self.linked) == 1 else 's'} read as documents")
+        return ", ".join(told)
 
     def took(self, look: Look) -> None:
         """Go on from this look, whether it was just taken or taken before and recorded."""
@@ -150,8 +172,7 @@ class SearchTools:
     def unasked(self, name: str) -> bool:
         """Whether nobody asked this source the question itself; for pages, whether there are some and none was read."""
         if name == PAGES:
-            there = self.kit.pages is not None and (self.links or self.trail.results)
-            return bool(there) and not self.trail.pages
+            return self.kit.pages is not None and bool(self._first_pages) and not self.trail.pages
         source = {DOCUMENTS: self.documents, LIBRARY: self.kit.library, WEB: self.kit.web}[name]
         full = self.trail.searches >= self.kit.searches
         return source is not None and not full and (name, self._whole_question) not in self.trail.searched
@@ -166,8 +187,12 @@ class SearchTools:
             case "web":
                 return await self._search_web(self._whole_question)
             case _:
-                first = [*self.links.values()] or [hit.where for hit in self.trail.results[:2]]
-                return await self._read_page(" ".join(first[:AT_ONCE]))
+                return await self._read_page(" ".join(self._first_pages[:AT_ONCE]))
+
+    @property
+    def _first_pages(self) -> list[str]:
+        found = [hit.where for hit in self.trail.results if canonical(hit.where) not in self._among]
+        return [*self.links.values()] or found[:2]
 
     @property
     def _whole_question(self) -> str:
@@ -251,7 +276,7 @@ class SearchTools:
         return results
 
     async def _read_page(self, page: str) -> Look:
-        wanted, refused = self._wanted(page)
+        wanted, refused, among = self._wanted(page)
         left = min(AT_ONCE, self.kit.pages_most - self.trail.pages)
         finding, told = Finding(self.trail), Observation(self.kit.characters // SHARE)
         tried, lost, read = list[str](), list[SourceFailed](), wanted[: max(0, left)]
@@ -269,34 +294,38 @@ class SearchTools:
             for passage in shown:
                 told.passage(evidence.id, found.title, passage)
             told.say_left_out()
+        for name in among:
+            told.add(f"Not read: {line(name)!r} was read before, and is among the documents. Search the documents.")
         for each in refused:
             told.add(f"Not read: {each!r} is no search result and no link of the question. Only these can be read.")
         if len(wanted) > len(read):
             told.add(
                 f"{len(wanted) - len(read)} of the pages not read: {AT_ONCE} at once, {self.kit.pages_most} in all"
             )
-        if not wanted and not refused:
+        if not (wanted or refused or among):
             told.add("Say which page: the number of a search result, or its URL")
         told.add(self._so_far(0, len(read)))
         return finding.look(told.text, pages=len(read), tried=tuple(tried), lost=tuple(lost))
 
-    def _wanted(self, page: str) -> tuple[list[tuple[str, str]], list[str]]:
-        """The pages meant, each with the provider that found it, and what means none that may be read."""
+    def _wanted(self, page: str) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+        """The pages meant, each with the provider that found it; what means none that may be read; and documents."""
         wanted: dict[str, str] = {}
-        refused = []
+        refused, among = list[str](), dict[str, None]()
         for word in re.split(r"[\s,;]+", re.sub(r"\bresults?\b|[\[\]#<>\"']", " ", page, flags=re.IGNORECASE)):
             if not word:
                 continue
             hit = self.trail.page(word)
             if word.isdecimal() and 0 < int(word[:6]) <= len(self.trail.results):
                 hit = self.trail.results[int(word) - 1]
-            if hit is not None:
+            if (name := self._among.get(canonical(hit.where if hit else word))) is not None:
+                among[name] = None
+            elif hit is not None:
                 wanted.setdefault(hit.where, hit.provider)
             elif (link := self.links.get(canonical(word))) is not None:
                 wanted.setdefault(link, "the question")
             else:
                 refused.append(word[:200])
-        return list(wanted.items()), refused[:AT_ONCE]
+        return list(wanted.items()), refused[:AT_ONCE], list(among)
 
     async def _best(self, text: str) -> list[str]:
         """The passages of a page that fit the question best, or else those it begins with."""

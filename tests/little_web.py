@@ -7,7 +7,7 @@ import asyncio
 import socket
 import ssl
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, ip_address
 
@@ -94,18 +94,22 @@ class LittleWeb:
 async def little_web():
     """Both servers, as long as the block lasts."""
     here = LittleWeb()
-    # The internal one listens on IPv4 and, where there is such a thing, on IPv6.
-    internal = await asyncio.start_server(here.count, [INTERNAL, *(["::1"] if socket.has_ipv6 else [])], 0)
+    # The internal one listens on IPv4 and, where there is such a thing, on IPv6: at one port, or half of it is missed.
+    internal = [await asyncio.start_server(here.count, INTERNAL, 0)]
+    here.internal_port = internal[0].sockets[0].getsockname()[1]
+    if socket.has_ipv6:
+        with suppress(OSError):
+            internal.append(await asyncio.start_server(here.count, "::1", here.internal_port))
     runner = web.ServerRunner(web.Server(here.answer), shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, PUBLIC, 0)
         await site.start()
         here.port = site._server.sockets[0].getsockname()[1]
-        here.internal_port = internal.sockets[0].getsockname()[1]
         yield here
     finally:
-        internal.close()
+        for server in internal:
+            server.close()
         await runner.cleanup()
 
 

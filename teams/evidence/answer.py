@@ -10,6 +10,8 @@ from teams.evidence.answer_sentences import Rest, sentences_checked, uncited_in
 from teams.evidence.blocks import Block, blocks
 from teams.evidence.citing import known_only
 from teams.evidence.claims import CheckedClaim
+from teams.evidence.closest import Closest, closest
+from teams.evidence.export import inert
 from teams.evidence.ledger import Evidence, Ledger, independent_sources
 from teams.evidence.links import LINK_REMOVED, Addresses
 from teams.evidence.marks import (
@@ -20,17 +22,21 @@ from teams.evidence.marks import (
     NOT_IN_SOURCE,
     NOT_VERIFIED,
     OTHERWISE,
+    PARTLY,
     QUOTE_NOT_FOUND,
     STRONGER,
     cited,
 )
 
 NOTHING = "I found nothing on this."
-NOTHING_CHECKED = "I found nothing on this that I could check: no words quoted from a source were in it."
+NOTHING_CHECKED = "No claim on this could be checked against what I found, so this is no answer."
+UNCITED = "The text above names no source for what it says."
+CLOSEST = "Closest to the question in what was read, word for word, picked by the words they share and by no model:"
 SOURCES = "### Sources and what was checked"
 
 _PASSES = 8
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+_RUN = re.compile(r"([^\w\s]|_)\1{80,}")
 _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
@@ -45,6 +51,7 @@ class AnswerCounts:
     agreement: int = 0
     otherwise: int = 0
     stronger: int = 0
+    partly: int = 0
     unverified: int = 0
     corrected: int = 0
     blocks: int = 0
@@ -53,7 +60,7 @@ class AnswerCounts:
 
 @dataclass(frozen=True, slots=True)
 class CheckedAnswer:
-    """The Markdown that may be posted, and what was found in checking it. `found` is false for "I found nothing".
+    """The Markdown that may be posted, and what was found in checking it. `found` is false where no claim held.
 
     `others` are the texts that were checked along with it.
     """
@@ -70,23 +77,53 @@ def checked_answer(
     claims: Sequence[CheckedClaim],
     tried: Sequence[str] = (),
     others: Sequence[str] = (),
+    question: str = "",
 ) -> CheckedAnswer:
     """A model's answer in Markdown as it may be posted, with its sources at the end.
 
     An answer needs evidence: without one quote that is in its source it is not shown. `tried` are sentences that say
     what was searched and read. `others` are texts shown beside the answer, such as its recommendation: they are checked
-    like it, and what they cite is among the sources. The same input gives the same output, and the output checked
+    like it, and what they cite is among the sources. Where nothing cites a source, the sentences of sources that are
+    closest to the `question` follow. The same input gives the same output, and without a question the output checked
     again is itself.
     """
-    addresses = Addresses(ledger.all)
     if not ledger.all or not any(claim.spans for claim in claims):
-        return CheckedAnswer(_nothing(ledger, [addresses.cleaned(each) for each in tried]), found=False)
+        return unanswered("", ledger, claims, tried)
+    addresses = Addresses(ledger.all)
     body, *beside = checked_texts([summary, *others], ledger, claims)
     whole = "\n\n".join([body, *beside])
     counts = _counts(whole)
-    return CheckedAnswer(
-        f"{body}\n\n{_sources(whole, ledger, claims, counts, addresses)}\n", counts, others=tuple(beside)
-    )
+    near = () if cited(whole) else closest(question, ledger)
+    if near:
+        body = "\n\n".join([body, UNCITED, *_shown(near)])
+    listed = _sources(f"{whole}{_ids(near)}", ledger, claims, counts, addresses)
+    return CheckedAnswer(f"{body}\n\n{listed}\n", counts, others=tuple(beside))
+
+
+def unanswered(
+    question: str, ledger: Ledger, claims: Sequence[CheckedClaim] = (), tried: Sequence[str] = ()
+) -> CheckedAnswer:
+    """What may be posted where no claim held: what was tried, and the sentences of sources closest to the question.
+
+    Without any source, that nothing was found. `claims` are counted, and not shown.
+    """
+    addresses = Addresses(ledger.all)
+    parts, near = [NOTHING_CHECKED if ledger.all else NOTHING], closest(question, ledger)
+    if near:
+        parts += _shown(near)
+    if tried:
+        parts.append("\n".join(["Tried:", *(f"- {' '.join(addresses.cleaned(each).split())}" for each in tried)]))
+    if ledger.all:
+        parts.append(_sources(_ids(near), ledger, claims, AnswerCounts(), addresses))
+    return CheckedAnswer("\n\n".join(parts) + "\n", found=False)
+
+
+def _shown(near: Sequence[Closest]) -> list[str]:
+    return [CLOSEST, *(f"> {inert(each.text)} [{each.source}]" for each in near)]
+
+
+def _ids(near: Sequence[Closest]) -> str:
+    return "".join(f"[{each.source}]" for each in near)
 
 
 def checked_texts(texts: Sequence[str], ledger: Ledger, claims: Sequence[CheckedClaim]) -> tuple[str, ...]:
@@ -107,6 +144,7 @@ def _body(summary: str) -> str:
     """The answer without what an earlier check wrote at its end, unseen characters and comments."""
     body = _UNSEEN.sub("", _HIDDEN.sub("", summary.replace("\r\n", "\n").replace("\r", "\n")))
     body = "".join(char for char in body if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs"))
+    body = _RUN.sub(lambda match: match[1] * 80, body)
     return re.split(rf"^{re.escape(SOURCES)}\s*$", body, maxsplit=1, flags=re.MULTILINE)[0]
 
 
@@ -120,6 +158,8 @@ def _checked(body: str, ledger: Ledger, rest: Rest, addresses: Addresses) -> str
     out: list[str] = []
     for at, block in enumerate(listed):
         out.append(_block(block, rest))
+        if block.kind == "quotation" and listed[at + 1 :] and listed[at + 1].kind not in ("blank", "quotation"):
+            out.append("\n")  # or the line would be shown as part of the quotation
         if block.kind == "fence" and not block_from_source(block.text, rest.desk):
             following = next((each.text for each in listed[at + 1 :] if each.kind != "blank"), "")
             if not following.startswith(NOT_FROM_A_SOURCE):
@@ -145,20 +185,12 @@ def _counts(body: str) -> AnswerCounts:
         agreement=body.count(NOT_ALL),
         otherwise=body.count(OTHERWISE),
         stronger=body.count(STRONGER),
+        partly=body.count(PARTLY),
         unverified=body.count(NOT_VERIFIED),
         corrected=body.count(CORRECTED),
         blocks=body.count(NOT_FROM_A_SOURCE),
         uncited=sum(map(uncited_in, texts)),
     )
-
-
-def _nothing(ledger: Ledger, tried: Sequence[str]) -> str:
-    lines = [NOTHING_CHECKED if ledger.all else NOTHING]
-    if tried:
-        lines += ["", "Tried:", *(f"- {' '.join(each.split())}" for each in tried)]
-    if ledger.all:
-        lines += ["", "Read:", *(f"- {named(evidence)}" for evidence in ledger.all)]
-    return "\n".join(lines) + "\n"
 
 
 def _sources(
@@ -202,6 +234,8 @@ def _verdicts(claims: Sequence[CheckedClaim]) -> list[str]:
 def _told(ids: Sequence[str], ledger: Ledger, claims: Sequence[CheckedClaim], counts: AnswerCounts) -> str:
     verdicts = [f"{sum(claim.verdict == verdict for claim in claims)} {verdict}" for verdict in _verdicts(claims)]
     said = [f"{_count(len(claims), 'claim')} checked by comparing words, not by judgement: {', '.join(verdicts)}."]
+    if not claims:
+        said = ["There was no claim to check."]
     if len(ids) > 1 and (apart := independent_sources(ledger, ids)) < len(ids):
         said.append(f"The {len(ids)} sources cited are {_count(apart, 'text')}, near copies counted once.")
     told = (
@@ -216,6 +250,7 @@ def _told(ids: Sequence[str], ledger: Ledger, claims: Sequence[CheckedClaim], co
         ),
         (counts.otherwise, "sentence that its source contradicts", "sentences that their sources contradict", "marked"),
         (counts.stronger, "sentence stronger than its source", "sentences stronger than their sources", "marked"),
+        (counts.partly, "sentence only partly in its source", "sentences only partly in their sources", "marked"),
         (
             counts.unverified,
             "sentence whose source was not found to say it",

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from teams.evidence.marks import ADDED, CITATION, CORRECTED, MARK, QUOTE_NOT_FOUND, QUOTED, cited, quoted_words
+from teams.evidence.blocks import QUOTATION
+from teams.evidence.marks import ADDED, CITATION, CORRECTED, DOUBLE, MARK, QUOTE_NOT_FOUND, QUOTED, cited, quoted_words
 from teams.evidence.quotes import LEAST_CHARACTERS, LEAST_WORDS, Searchable, as_it_stands
 from teams.evidence.weighing import Checked, Desk
 from teams.evidence.words import words
@@ -11,6 +12,8 @@ from teams.evidence.words import words
 _ATTRIBUTION = re.compile(
     r"\n\s*(?:[—–]|--?)\s*(?=\S)|\s+(?:[—–]|--)\s+(?=\S)|\s*\(?\[(?!S\d|\.|…)(?=[^\]\n]+\]\()|\s*\(\[S"
 )
+_IN_QUOTATION = re.compile(rf"^{QUOTATION.pattern}\s?(?:\s*>\s?)*")
+_LANGUAGE = re.compile(r"(?:[A-Za-z][\w+#.-]{0,19})?")
 
 
 def quotes_checked(text: str, desk: Desk) -> str:
@@ -38,13 +41,16 @@ def quotes_checked(text: str, desk: Desk) -> str:
 
 def quotation_checked(text: str, desk: Desk) -> str:
     """A block of `>` lines: the words of a source and where they are from, or a mark."""
-    lines = [re.sub(r"^\s*(?:>\s?)+", "", line) for line in text.splitlines()]
+    opening = QUOTATION.match(text)
+    before = opening["before"] if opening and opening["before"].strip() else ""  # the mark of an item
+    lines = [_IN_QUOTATION.sub("", line) for line in text.splitlines()]
     whole = _quotation("\n".join(lines), desk)
     if whole is None:
         # Not one quote: perhaps several, a line each.
         parts = [_quotation(line, desk) for line in lines]
         whole = "\n".join(QUOTE_NOT_FOUND if part is None else part for part in parts)
-    return "".join(f"> {line}".rstrip() + "\n" for line in whole.splitlines())
+    shown = "\n".join(f"{' ' * len(before)}> {line}".rstrip() for line in whole.splitlines() or [""])
+    return f"{before}{shown[len(before) :]}\n"
 
 
 def _quotation(whole: str, desk: Desk) -> str | None:
@@ -105,12 +111,15 @@ def titled(wanted: str, desk: Desk) -> bool:
 
 
 def block_from_source(text: str, desk: Desk) -> bool:
-    """Whether every line of a fence is in a source."""
-    lines = text.splitlines()[1:-1]
-    pieces = [piece.strip() for line in lines for piece in MARK.split(line)]
-    return all(any(source.searchable.holds(piece) for source in desk.all) for piece in pieces if words(piece))
+    """Whether every line of a fence is in a source, also what stands behind its opening and is no language."""
+    opening, *lines = text.splitlines()[:-1]
+    behind = opening.strip(" `~")
+    if not _LANGUAGE.fullmatch(behind):
+        lines.append(behind)
+    pieces = [piece.strip() for line in lines for piece in MARK.split(line) if words(piece)]
+    return bool(pieces) and all(any(source.searchable.holds(piece) for source in desk.all) for piece in pieces)
 
 
 def _inside_quotes(words_there: str) -> str:
     """A source's words without what would end the quotation around them."""
-    return re.sub(r"[“”„\"«»「」『』<>]", "'", words_there)
+    return re.sub(rf"[{DOUBLE}\"«»‹›「」『』<>]", "'", words_there)

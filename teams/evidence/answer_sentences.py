@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from teams.evidence.answer_quotes import looked_up, too_short
 from teams.evidence.claims import CheckedClaim
 from teams.evidence.figures import Figure, borne_out, figures
-from teams.evidence.ledger import Ledger, independent_sources
+from teams.evidence.ledger import Evidence, Ledger
 from teams.evidence.marks import (
     ADDED,
     ATTACHED,
@@ -17,6 +17,7 @@ from teams.evidence.marks import (
     NOT_IN_SOURCE,
     NOT_VERIFIED,
     OTHERWISE,
+    PARTLY,
     QUOTED,
     STRONGER,
     blanked,
@@ -24,13 +25,22 @@ from teams.evidence.marks import (
     quoted_words,
 )
 from teams.evidence.weighing import COVERED, Desk, Passage, names, weigh
-from teams.evidence.words import content, coverage, language, sentences, word_set, words
+from teams.evidence.words import added_words, content, coverage, language, sentences, word_set, words
 
 _PREFIX = re.compile(r"\s*(?:#{1,6}\s+(?:\d+[.)]\s)?|[-*+•]\s+(?:\[[ xX]\]\s+)?|\d+[.)]\s+)?")
 _WHO = (
     r"(?:sources?|stud(?:y|ies)|experts?|reports?|documents?|authors?|researchers?|papers?|articles?|scientists?|pages?"
     r"|texts?|references?|evidence|literature|quellen?|studien?|expert(?:en|innen)|berichte?|dokumente?|autoren|études?|rapports?|auteurs?)"
 )
+_DISPUTE = (
+    r"(?:disagree\w*|disput\w*|contradict\w*|contest(?:s|ed)?|dissent\w*|object(?:s|ed)?"
+    r"|widersprech\w*|widerspricht|contredi\w*)"
+)
+_BETWEEN = (
+    rf"(?:{_WHO}|of|them|these|those|that|which|was|were|is|are|we|read|found|seen|cited|here|the|ones?|two|seem|to"
+    r"|\w+ly)"
+)
+_AGREE = r"(?:agrees?|concurs?|coincide|tally|tallies)"
 _AGREEMENT = re.compile(
     rf"\b(?:all|every|each|both|most|many|several|numerous|multiple|various|countless|alle|sämtliche|jede|beide|viele|mehrere"
     rf"|tous|toutes|chaque|plusieurs)\b[^.!?\n]{{0,40}}?\b{_WHO}\b"
@@ -38,12 +48,28 @@ _AGREEMENT = re.compile(
     r"(?:agree|agrees|confirm|concur|stimmen|bestätigen)\b"
     r"|\bunanim\w+|\bconsensus\b|\bwithout\s+exception\b|\b(?:universally|widely|generally)\s+(?:accepted|agreed|recogni[sz]ed)\b"
     r"|\beinhellig\w*|\beinstimmig\w*|\bkonsens\b"
-    r"|\bunanim\w*|\bno\s+(?:source|study|expert)\s+(?:disagrees|contradicts)\b",
+    rf"|\b(?:no|none|neither|nobody|nothing|not\s+one|not\s+a\s+single|keine?r?|niemand|aucun\w*|personne)\b[^.!?\n]{{0,40}}?\b{_DISPUTE}"
+    rf"|\b(?:all|both|each|every\w*|they)(?:\s+{_BETWEEN}){{0,6}}\s+{_AGREE}\b"
+    rf"|\b{_WHO}\b[^.!?\n]{{0,40}}?\b(?:{_AGREE}|agreed)\b"
+    r"|\bin\s+(?:\w+\s+){0,2}(?:agreement|accord|unison|harmony)\b|\bagreement\s+(?:among|between|across)\b"
+    r"|\b(?:with|of|as)\s+one\s+(?:voice|mind)\b|\b(?:undisputed|uncontested|undisputedly)\b|\bwithout\s+(?:dissent|dispute|disagreement)\b"
+    r"|\bsich\s+(?:alle\s+)?einig\b|\bunbestritten\w*|\bmit\s+einer\s+stimme\b|\bd['’]une\s+seule\s+voix\b",
     re.IGNORECASE,
 )
+_OF_ITS_OWN = word_set(
+    "yes additionally furthermore moreover overall summary summarise summarize short conclusion conclude finally"
+    " instead still answer question finding findings found first second third means meaning according example"
+    " zudem außerdem insgesamt kurz fazit schließlich antwort frage zusammenfassung bedeutet beispiel"
+    " enfin résumé réponse question également signifie exemple"
+)
+"""Words that lead through an answer and say nothing of its subject."""
+
+_MANY_OF_ITS_OWN, _SOME_OF_ITS_OWN, _SHARE_OF_ITS_OWN = 3, 2, 1 / 3
+"""Words of a cited sentence that its sources do not have: so many are too many; some are, if they are that share."""
 _STRUCTURE = word_set(
     "reasons ways steps points options parts kinds things questions step option gründe schritte punkte"
 )
+_ORDINAL = re.compile(r"(?<=[^\W\d_] )\d{1,2}$")  # "Report 1"
 _CODE = re.compile(r"`[^`\n]*`")
 _INDEX = re.compile(r"\w+\[\w+\]")
 _BOLD_LABEL = re.compile(r"\*\*[^*\n]*:?\*\*:?")
@@ -67,7 +93,7 @@ class Rest:
             for each in claim.spans:
                 if (source := desk.get(each.source)) is not None:
                     passages.setdefault(each.source, []).append(source.passage(each.span))
-        named = {name for evidence in ledger.all for name in (evidence.where, evidence.title) if len(name) > 3}
+        named = {name for evidence in ledger.all for name in _names(evidence)}
         return cls(desk, tuple(claims), passages, tuple(sorted(named, key=len, reverse=True)))
 
     @property
@@ -79,7 +105,7 @@ class Rest:
         """The words of the claims that rest on these sources and were not refuted."""
         said: set[str] = set()
         for claim in self.claims:
-            if claim.verdict in ("supported", "qualified") and any(span.source in ids for span in claim.spans):
+            if claim.verdict in ("supported", "qualified") and _cites(claim, ids):
                 said |= content(claim.claim.text)
         return said
 
@@ -117,7 +143,10 @@ def _sentence(text: str, rest: Rest, prose: bool) -> str:
     marks: list[str] = []
     if ids:
         marks += _weighed(plain, ids, passages, rest)
-        missing = _missing_figures(plain, passages) + (_missing_names(plain, ids, rest) if prose else [])
+        unnamed = _missing_names(plain, ids, rest) if prose else []
+        missing = _missing_figures(plain, passages) + [end for _, end in unnamed]
+        if not marks and _partly(plain, ids, passages, rest, {name.casefold() for name, _ in unnamed}):
+            marks.append(PARTLY)
     else:
         missing = _missing_figures(plain, rest.everywhere)
     if _AGREEMENT.search(plain) and not _all_agree(plain, passages, rest):
@@ -125,6 +154,14 @@ def _sentence(text: str, rest: Rest, prose: bool) -> str:
         marks = [mark for mark in marks if mark != STRONGER]  # of that this is a case
     text = _marked_inside(text, missing)
     return _marked_at_end(text, [mark for mark in marks if mark not in text])
+
+
+def _names(evidence: Evidence) -> list[str]:
+    """How an answer may name a source. A title is foreign text: one that states something is a name only in a link."""
+    names = [evidence.where] if re.fullmatch(r"(?=\S*[^\W\d_])\S*[./]\S*", evidence.where) else []
+    states = figures(_ORDINAL.sub("", evidence.title)) or _AGREEMENT.search(evidence.title)
+    names.append(f"[{evidence.title}](" if states else evidence.title)
+    return [name for name in names if len(name) > 3 and evidence.title]
 
 
 def _without_code_of_sources(plain: str, rest: Rest) -> str:
@@ -212,6 +249,25 @@ def _as_claimed(said: set[str], ids: Sequence[str], rest: Rest) -> list[str]:
     return [OTHERWISE] if best.verdict == "contradicted" else [NOT_VERIFIED] if best.verdict == "unverified" else []
 
 
+def _partly(plain: str, ids: Sequence[str], passages: Sequence[Passage], rest: Rest, marked: set[str]) -> bool:
+    """Whether the sentence has words that neither the passages nor the supported claims it cites have.
+
+    Nothing is said of a sentence in another language than its sources, and a few words of its own are let pass.
+    """
+    if language(plain) not in (None, *(passage.source.language for passage in passages)):
+        return False
+    claims = [claim.claim.text for claim in rest.claims if claim.verdict == "supported" and _cites(claim, ids)]
+    titles = [passage.source.evidence.title for passage in passages]
+    listed = added_words(plain, [*(passage.around for passage in passages), *titles, *claims])
+    own = [word for word in listed if word not in _OF_ITS_OWN and word.removesuffix("'s") not in marked]
+    share = len(own) / max(1, len(content(plain)))
+    return len(own) >= _MANY_OF_ITS_OWN or (len(own) >= _SOME_OF_ITS_OWN and share >= _SHARE_OF_ITS_OWN)
+
+
+def _cites(claim: CheckedClaim, ids: Sequence[str]) -> bool:
+    return any(span.source in ids for span in claim.spans)
+
+
 def _missing_figures(plain: str, passages: Sequence[Passage]) -> list[int]:
     """Where numbers end that no passage has."""
     known = [figure for passage in passages for figure in passage.figures]
@@ -233,8 +289,8 @@ def _label_known(figure: Figure, passages: Sequence[Passage]) -> bool:
     )
 
 
-def _missing_names(plain: str, ids: Sequence[str], rest: Rest) -> list[int]:
-    """Where names end that no source cited here has anywhere."""
+def _missing_names(plain: str, ids: Sequence[str], rest: Rest) -> list[tuple[str, int]]:
+    """Names, and where they end, that no source cited here has anywhere."""
     if language(plain) not in (None, "en", "fr"):
         return []
     sources = [source for source_id in ids if (source := rest.desk.get(source_id)) is not None]
@@ -244,7 +300,7 @@ def _missing_names(plain: str, ids: Sequence[str], rest: Rest) -> list[int]:
     for name in names(without, common, first=False):
         if not any(name.casefold() in source.searchable.folded for source in sources):
             found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", without)
-            ends += [found.end()] if found else []
+            ends += [(name, found.end())] if found else []
     return ends
 
 
@@ -258,14 +314,14 @@ def _all_agree(plain: str, passages: Sequence[Passage], rest: Rest) -> bool:
     about = [claim for claim in rest.claims if not said or coverage(said, content(claim.claim.text)) >= 0.5]
     return (
         bool(about)
-        and independent_sources(rest.desk.ledger, every) > 1
+        and rest.desk.independent > 1
         and all(claim.verdict == "supported" and {span.source for span in claim.spans} == every for claim in about)
     )
 
 
 def _marked_inside(text: str, ends: Sequence[int]) -> str:
     for end in sorted(set(ends), reverse=True):
-        after = re.match(r"[*_`’'s)%]*", text[end:])
+        after = re.match(r"[*_`’'″′s)%]*", text[end:])
         at = end + (after.end() if after else 0)
         if not re.match(rf"\s*{re.escape(NOT_IN_SOURCE)}", text[at:]) and not text[end:].lstrip().startswith(
             NOT_IN_SOURCE

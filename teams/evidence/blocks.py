@@ -4,7 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`\n]*$)|~{3,})")
+_FENCE_END = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*$")
+_FENCE_IN_ITEM = re.compile(r"[ \t]*(?:(?:[-*+•]|\d{1,9}[.)])[ \t]+)+(`{3,}(?=[^`\n]*$)|~{3,})")
+QUOTATION = re.compile(r"(?P<before>[ \t]*(?:(?:[-*+•]|\d{1,9}[.)])[ \t]+)*)>")
+"""A line of a quotation, also in an item, and however far it stands to the right."""
 _ALONE = re.compile(r"\s*(?:#{1,6}\s|[-*+•]\s|\d+[.)]\s|\||(?:[-*_]\s*){3,}$)")
 
 Kind = Literal["fence", "quotation", "heading", "row", "text", "blank"]
@@ -19,22 +23,31 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """The blocks of a text. A fence that is never closed goes to the end and is closed there."""
+    """The blocks of a text. A fence that is never closed goes to the end and is closed there.
+
+    A fence that begins on the line of an item is text: where it ends is not the same to all who read Markdown.
+    """
     found: list[Block] = []
-    fence = ""
+    fence = in_item = ""
     for line in text.splitlines(keepends=True):
-        opening = _FENCE.match(line)
         if fence:
             found[-1] = Block("fence", found[-1].text + line)
-            if opening and opening[1].startswith(fence) and not line.strip(" `~\r\n"):
+            if (ending := _FENCE_END.match(line)) and ending[1].startswith(fence):
                 fence = ""
             continue
-        if opening:
+        if begun := _FENCE_IN_ITEM.match(line):
+            in_item = begun[1]
+        elif line.strip() and not line.startswith("  "):
+            in_item = ""
+        ends_item = in_item and (ending := _FENCE_END.match(line)) and ending[1].startswith(in_item)
+        if ends_item:
+            in_item = ""
+        elif opening := _FENCE.match(line):
             fence = opening[1]
             found.append(Block("fence", line))
             continue
         kind = _kind(line)
-        joins = kind == "quotation" or (kind == "text" and not _ALONE.match(line))
+        joins = kind in ("quotation", "text") and not _ALONE.match(line)
         if found and joins and (found[-1].kind == kind) and found[-1].text.endswith("\n"):
             found[-1] = Block(kind, found[-1].text + line)
         else:
@@ -48,7 +61,7 @@ def _kind(line: str) -> Kind:
     bare = line.strip()
     if not bare:
         return "blank"
-    if re.match(r" {0,3}>", line):
+    if QUOTATION.match(line):
         return "quotation"
     if bare.startswith("#"):
         return "heading"

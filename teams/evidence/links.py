@@ -7,7 +7,7 @@ from html import unescape
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from teams.evidence.ledger import Evidence
-from teams.evidence.words import word_set
+from teams.evidence.words import ANY_STOPWORD, word_set
 
 LINK_REMOVED = "[link removed]"
 
@@ -21,6 +21,7 @@ TRACKING = re.compile(
 _TOP = word_set(
     "com org net edu gov mil int info biz name pro io ai app dev cloud online site store shop blog news wiki tech xyz"
     " top page link live media agency academy science space world today email test example invalid"
+    " club zip mov click icu vip loan cfd sbs lol bond bid win work digital agency ltd llc gmbh ninja guru zone"
     " ac ad ae al am ar at au ba be bg bo br by ca cc ch ci cl cn co cr cu cy cz de dk do ec ee eg es eu fi fr ge gg gr"
     " gt hk hr hu id ie il im in iq ir is it jo jp ke kr kz la lb li lk lt lu lv ly ma mc me mk mt mx my nl no nz pa pe"
     " ph pk pl pt qa ro ru sa se sg si sk su th tk tn to tr tv tw ua ug uk us uy uz ve vn za"
@@ -28,28 +29,36 @@ _TOP = word_set(
 )
 _DOT = r"(?:\.|\[\.\]|\(\.\)|。|．|｡)"
 _STOP = r"\s<>\"'“”„«»‹›|`{}\\^()\[\]"
+_LABEL = r"[\w-]{1,63}"
 _ENDING = "|".join(sorted(_TOP, key=lambda label: (-len(label), label)))
 _TAIL = rf"(?:[^{_STOP}]|\([^{_STOP}]*\)|\[[^{_STOP}]*\](?!\())*"
 ADDRESS = re.compile(
     rf"""<?(?:
-      (?<![^\W\d_])[a-z][a-z0-9+.-]*\\?:\\?/\\?/{_TAIL}
+      (?<![^\W\d_])[a-z][a-z0-9+.-]{{0,30}}\\?:\\?/\\?/{_TAIL}
     | (?<![\w/:.])//(?=[\w-]+\.[^\W\d_]){_TAIL}
     | (?<!\w)(?:mailto|data|javascript|vbscript|tel|sms|magnet|urn|doi|news|blob|file|about|view-source):(?=\S){_TAIL}
-    | (?<!\w)(?<!\w\.)(?:[\w.+-]+@)?(?:[\w-]+{_DOT})+(?:{_ENDING}|xn--[\w-]+)(?!\w|-\w)(?::\d+)?(?:[/?\#]{_TAIL})?
-    | (?<!\w)(?<!\w\.)(?:[\w-]+{_DOT})+[^\W\d_]{{2,24}}(?::\d+)?/(?=\w){_TAIL}
+    | (?<!\w)(?<!\w\.)(?:[\w.+-]{{1,64}}@)?(?:{_LABEL}{_DOT}){{1,126}}(?:{_ENDING}|xn--[\w-]+)(?!\w|-\w)
+      (?::\d+)?(?:[/?\#]{_TAIL})?
+    | (?<!\w)(?<!\w\.)(?:{_LABEL}{_DOT}){{1,126}}[^\W\d_]{{2,24}}(?::\d+)?/(?=\w){_TAIL}
     | (?<!\w)www{_DOT}[\w-]+{_TAIL}
     | (?<![\w./])10\.\d{{4,9}}/{_TAIL}
     | (?<!\w)arxiv:\s?\d{{4}}\.\d{{4,5}}(?:v\d+)?
     )>?""",
     re.IGNORECASE | re.VERBOSE,
 )
+_DOTTED = rf"(?<!\w)(?<!\w\.)(?:{_LABEL}{_DOT}){{1,126}}[^\W\d_]{{2,24}}(?!\w|-\w)"
+# Any other name with a dot may be an address, too: new last labels are sold every year.
+_ADDRESS_OR_DOTTED = re.compile(rf"{ADDRESS.pattern}|(?P<dotted>{_DOTTED})", ADDRESS.flags)
 _MARKDOWN_LINK = re.compile(
     r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\]){0,400})\]\(\s*(<[^<>\n]*>|(?:[^\s()]|\([^\s()]*\))*)(?:\s+[^)\n]*)?\)"
 )
-_DEFINITION = re.compile(r"^( {0,3}\[[^\]\n]+\]:\s*)(\S+)[^\n]*$", re.MULTILINE)
+_DEFINITION = re.compile(r"^( {0,3}\[[^\]\n]+\]:\s*)(<[^<>\n]*>|\S+)([^\n]*)$", re.MULTILINE)
+_ONLY_A_TITLE = re.compile(r"\s*(?:\"[^\"]*\"|'[^']*'|\([^()]*\))?\s*")
 _TRAILING = ".,;:!?*_~…'\"”’»"
 _ENTITY = re.compile(
-    r"&(?:#\d{1,6}|#x[0-9a-f]{1,5}|colon|sol|period|commat|num|quest|equals|lowbar|hyphen);", re.IGNORECASE
+    r"&(?:#\d{1,6}|#x[0-9a-f]{1,5}|colon|sol|period|commat|num|quest|equals|lowbar|hyphen"
+    r"|quot|apos|[lr][sd]quor?|[sb][bd]quo|[lr]s?aquo);",
+    re.IGNORECASE,
 )
 _ID = re.compile(r"\s*\[?(S\d{1,4})\]?\s*")
 
@@ -59,6 +68,13 @@ _ALSO_NAMES = word_set(
     " pl cc in am mk la is it to me my no at by be us as do so st top ps shop link tech wiki blog cloud online"
 )
 """Last labels that also end names of attributes and files: `os.name`, `config.in`."""
+
+_FILES = word_set(
+    "txt md rst pdf doc docx odt rtf tex epub xls xlsx ods csv tsv ppt pptx odp html htm xml css js mjs ts jsx tsx json"
+    " jsonl yaml yml toml ini cfg conf log lock env sql db sqlite py pyi ipynb rb php java kt go rs c h cpp hpp sh bat"
+    " exe dll bin iso tar gz bz xz rar png jpg jpeg gif svg webp wav ogg mp"
+)
+"""Last labels of files that an answer may name without having read them."""
 
 
 class Addresses:
@@ -71,7 +87,7 @@ class Addresses:
         self._known: dict[str, str] = {}
         self._texts: list[str] = []
         for source in sources:
-            self._texts.append(source.text)
+            self._texts += [source.text, source.where]
             if key := canonical(source.where):
                 self._known.setdefault(key, written(source.where))
 
@@ -85,7 +101,7 @@ class Addresses:
         text = _ENTITY.sub(lambda match: _harmless(match[0]), text)
         text = _MARKDOWN_LINK.sub(self._link, text)
         text = _DEFINITION.sub(self._definition, text)
-        return ADDRESS.sub(self._bare, text)
+        return _ADDRESS_OR_DOTTED.sub(self._bare, text)
 
     def _link(self, match: re.Match[str]) -> str:
         _, words, target = match.groups()
@@ -101,14 +117,17 @@ class Addresses:
         return f"{words} {LINK_REMOVED}"
 
     def _definition(self, match: re.Match[str]) -> str:
-        before, target = match.groups()
-        if before.strip().startswith("[^") or not ADDRESS.match(target):
+        before, target, after = match.groups()
+        is_text = not _ONLY_A_TITLE.fullmatch(after) and not ADDRESS.match(target)
+        if before.strip().startswith("[^") or is_text:
             return match[0]
         kept = self.kept(target.strip("<>"))
         return f"{before}{kept}" if kept is not None else LINK_REMOVED
 
     def _bare(self, match: re.Match[str]) -> str:
         found = match[0]
+        if match.re is _ADDRESS_OR_DOTTED and match["dotted"] and self._is_dotted_name(match):
+            return found
         bare = found.strip("<>").rstrip(_TRAILING)
         opened = found.startswith("<") and found.endswith(">")
         after = "" if opened else found.lstrip("<")[len(bare) :]
@@ -117,6 +136,14 @@ class Addresses:
         if kept is None and self._is_name(bare, goes_on):
             return found
         return f"{kept if kept is not None else LINK_REMOVED}{after}"
+
+    def _is_dotted_name(self, match: re.Match[str]) -> bool:
+        """Whether a name with dots and a last label that is no known one is the name of a file, a part or a step."""
+        *_, owner, last = re.split(_DOT, match[0])
+        in_code = match.string.count("`", match.string.rfind("\n", 0, match.start()) + 1, match.start()) % 2 == 1
+        forgotten_blank = last.istitle() and last.casefold() in ANY_STOPWORD  # "deep.The lake"
+        known = last.casefold() in _FILES or forgotten_blank or in_code or owner.isdigit() or owner.endswith("-")
+        return known or any(match[0] in text for text in self._texts)
 
     def _is_name(self, bare: str, goes_on: bool) -> bool:
         if "/" in bare and "://" not in bare and not re.search(rf"\.(?:{_ENDING})[:/]", bare, re.IGNORECASE):

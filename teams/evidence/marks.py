@@ -14,6 +14,7 @@ NOT_IN_SOURCE = "(not in the source)"
 NOT_ALL = "(not checked for all sources)"
 OTHERWISE = "(the source says otherwise)"
 STRONGER = "(stronger than the source)"
+PARTLY = "(partly in the source)"
 NOT_VERIFIED = "(not verified)"
 CORRECTED = "(source corrected)"
 ADDED = "(source added)"
@@ -27,6 +28,7 @@ MARKS = (
     NOT_ALL,
     OTHERWISE,
     STRONGER,
+    PARTLY,
     NOT_VERIFIED,
     CORRECTED,
     ADDED,
@@ -40,11 +42,17 @@ CITATION = re.compile(r"\[(S[1-9]\d{0,3}(?:, S[1-9]\d{0,3})*)\]")
 ATTACHED = rf"(?:{CITATION.pattern.replace('(S', '(?:S', 1)}|{MARK.pattern})[.,;]?"
 """What belongs to the sentence before it."""
 
+DOUBLE = "“”„‟❝❞〝〞〟＂″‶"
+"""Double quotation marks, besides the straight one and those that point: any of them may end what another began."""
+
 QUOTED = re.compile(
-    r"“(?P<a>[^“”]*)”|„(?P<b>[^„“”]*)[“”]|«(?P<c>[^«»]*)»|»(?P<d>[^«»]*)«|「(?P<e>[^「」]*)」|『(?P<f>[^『』]*)』"
-    r"|‹(?P<g>[^‹›]*)›|(?<![\w\"])\"(?P<h>[^\"]+)\"(?!\w)|<q>(?P<i>.*?)</q>|<blockquote>(?P<j>.*?)</blockquote>"
+    rf"(?:(?<![{DOUBLE}])[“„‟❝〝]|(?<![\w.,!?…)\]{DOUBLE}])[{DOUBLE}])[{DOUBLE}]*(?P<a>[^{DOUBLE}]+)"
+    rf"(?:[”❞〞〟＂″‶]|(?<!\s)[“„‟❝〝]|[“„‟❝〝](?!\w))[{DOUBLE}]*"
+    r"|«(?P<c>[^«»]*)»|»(?P<d>[^«»]*)«|「(?P<e>[^「」]*)」|『(?P<f>[^『』]*)』"
+    r"|‹(?P<g>[^‹›]*)›|›(?P<b>[^‹›]*)‹|(?<![\w\"])\"(?P<h>[^\"]+)\"+(?!\w)|(?<![\w\"])\"{2,}(?!\s*[,;)])(?P<r>[^\"`]+)\"+(?!\w)|<q>(?P<i>.*?)</q>|<blockquote>(?P<j>.*?)</blockquote>"
     r"|‘(?P<k>[^‘]+?)’(?!\w)|(?<!\w)'(?P<l>(?:[^'\n]|(?<=\w)'(?=\w))+)'(?!\w)"
-    r"|“(?P<m>[^“”]*)\Z|(?<!\w)\"(?P<n>(?=\w)[^\"]*)\Z",
+    r"|(?<![\w'])'{2,}(?P<o>[^'\n]+)'{2,}(?!\w)|‚(?P<p>[^‚‘’]+)[‘’]"
+    rf"|[“„‟❝〝](?P<m>[^{DOUBLE}]*)\Z|(?<![\w\"])\"+(?P<n>(?=\w)[^\"]*)\Z",
     re.DOTALL | re.IGNORECASE,
 )
 """Words in quotation marks; a last one may have lost its end."""

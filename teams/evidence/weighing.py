@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from teams.evidence.figures import Convention, Figure, borne_out, convention, figures, same
-from teams.evidence.ledger import Evidence, Ledger
+from teams.evidence.ledger import Evidence, Ledger, independent_sources
 from teams.evidence.quotes import Searchable, Span
 from teams.evidence.words import (
     ANY_STOPWORD,
@@ -85,6 +85,7 @@ class Desk:
         self.ledger = ledger
         self._ready: dict[str, Checked] = {}
         self._found: dict[str, list[tuple[Checked, Span]]] = {}
+        self._independent: int | None = None
 
     def get(self, source_id: str) -> Checked | None:
         """The source of that id, ready for checking; None when there is no such source or its text was not kept."""
@@ -106,6 +107,13 @@ class Desk:
     def all(self) -> list[Checked]:
         """Every source that has a text."""
         return [ready for evidence in self.ledger.all if (ready := self.get(evidence.id)) is not None]
+
+    @property
+    def independent(self) -> int:
+        """How many of all sources are texts of their own."""
+        if self._independent is None:
+            self._independent = independent_sources(self.ledger, [evidence.id for evidence in self.ledger.all])
+        return self._independent
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 # Bing's results by way of DuckDuckGo, Google's by way of Startpage, two indexes of their own, and an encyclopaedia that
 # people write: the others are machine-written or closed to programs.
-_ENGINES = "duckduckgo,brave,mojeek,startpage,wikipedia"
+ENGINES = ("DuckDuckGo", "Brave", "Mojeek", "Startpage", "Wikipedia")
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     patience = max(1, int(asked["seconds"] / 2.5))
     try:
         engines = DDGS(proxy=asked["proxy"], timeout=patience, verify=os.environ.get("SSL_CERT_FILE") or True)
-        found = engines.text(asked["query"], max_results=asked["most"], backend=_ENGINES)
+        found = engines.text(asked["query"], max_results=asked["most"], backend=",".join(ENGINES).lower())
     except TimeoutException:
         return {"failed": "timed_out"}
     except DDGSException as error:

@@ -196,8 +196,10 @@ class GuardedConnector(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         """A connection whose other end was judged. Nothing has been sent on it yet."""
         connection = await super().connect(req, traces, timeout)
-        peer = connection.transport.get_extra_info("peername") if connection.transport else None
-        if not peer or not _allowed(str(peer[0]), self._allows):
+        transport = connection.transport
+        peer, own = map(transport.get_extra_info, ("peername", "sockname")) if transport else (None, None)
+        # A public address may be this machine's own: then both ends of the connection have it.
+        if not peer or not own or str(peer[0]) == str(own[0]) or not _allowed(str(peer[0]), self._allows):
             connection.close()
             raise Blocked(_INNER)
         return connection

@@ -9,14 +9,15 @@ from teams.model import FailureKind
 from teams.reading import DOUBTFUL_TEXT, PARTIAL_TEXT, REMOVED_CHARACTERS, REMOVED_TEXT
 from teams.sources import fulltext
 from teams.sources.port import Hit, SourceFailed
-from teams.sources.shelf import LibraryUnusable, open_reader, translated
+from teams.sources.shelf import LibraryUnusable, open_reader, path_in_library, translated
 
 FILE = "library.sqlite"
 """The index's name under `PANELIST_HOME`: a file of its own, whatever the run database is."""
 
 
 class Library:
-    """The library as a source of evidence. A passage comes with its neighbours, under its document's path."""
+    """The library as a source of evidence. A passage comes with its neighbours, under its document's path in the
+    library: where that is on this machine is for nobody who only asks."""
 
     name = "library"
 
@@ -46,7 +47,8 @@ class Library:
 
     def _where(self, db: sqlite3.Connection, found: fulltext.Found) -> str:
         row = db.execute("SELECT path FROM documents WHERE id = ?", (found.document,)).fetchone()
-        return str(row[0]) if row else found.title
+        roots = [str(root) for (root,) in db.execute("SELECT path FROM roots")]
+        return path_in_library(str(row[0]), roots) if row else found.title
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's own, and of the file that is there now: a library may be removed and made again."""

@@ -29,6 +29,7 @@ from teams.sources.mcp_words import (
     StdioServer,
     arguments_of,
     judged,
+    judged_now,
 )
 from teams.sources.port import SourceFailed
 
@@ -389,8 +390,7 @@ class _Kept:
     def _require(self, definition: Definition) -> None:
         """Raises `_Down` unless the server's last list has the tool, once, exactly as it was approved."""
         assert self._listed is not None, "it was asked"
-        each_now = judged(self._listed, {definition.name: definition})
-        now = next(each for each in each_now if each.definition.name == definition.name)
+        now = judged_now(self._listed, definition)
         if now.state != "approved":
             raise _Down(self._refused(definition.name, now.sentence))
 
@@ -418,9 +418,8 @@ class _Kept:
             case ServerGone():
                 return self._unavailable("it ended or hung up before it had answered")
             case ServerGarbled():
-                return SourceFailed(
-                    self.server.name, FailureKind.UNREADABLE, "it answered in a form that MCP does not have"
-                )
+                sentence = str(error) or "it answered in a form that MCP does not have"
+                return SourceFailed(self.server.name, FailureKind.UNREADABLE, sentence)
             case ServerRefused():
                 if heard is not None and heard.status in (401, 403):
                     sentence = f"it refused the login ({heard.status}); look at the variables that its headers name"

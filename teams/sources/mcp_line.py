@@ -30,6 +30,7 @@ from pydantic import ValidationError
 
 from teams.sources.mcp_stdio import LARGEST, Heard, program
 from teams.sources.mcp_words import (
+    MOST_TOOLS,
     Definition,
     HttpServer,
     Said,
@@ -75,6 +76,8 @@ async def listing(client: Client) -> tuple[Definition, ...]:
                 Definition(tool.name, tool.description or "", tool.input_schema, tool.output_schema)
                 for tool in page.tools
             )
+            if len(listed) > MOST_TOOLS:
+                raise ServerGarbled(f"it lists more than {MOST_TOOLS} tools; give it fewer, or leave it out")
             cursor = page.next_cursor
             if cursor is None:
                 return tuple(listed)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -10,6 +11,9 @@ from typing import Any, Literal
 
 DEFINITION_LIMIT = 16_384
 """The longest definition in characters of JSON: an admin is to read it, and every turn of an agent carries it."""
+
+MOST_TOOLS = 500
+"""Tools of one server that are judged: one that lists more describes a catalogue, and no agent can choose from it."""
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DEEPEST = 24
@@ -171,7 +175,8 @@ class ServerGone(Exception):
 
 
 class ServerGarbled(Exception):
-    """The server answered with something that the protocol does not have."""
+    """The server answered with something that the protocol does not have, or that is not read. The message says what,
+    behind the server's name; without one it is a form that nobody knows."""
 
 
 class ServerRefused(Exception):
@@ -195,11 +200,22 @@ class Judged:
 
 def judged(listed: tuple[Definition, ...], approved: Mapping[str, Definition]) -> tuple[Judged, ...]:
     """Every tool that a server lists, and every approved one that it does not list any more."""
-    names = [each.name.casefold() for each in listed]
-    alike = {name for name in names if names.count(name) > 1}
-    found = [_judged(each, approved.get(each.name), each.name.casefold() in alike) for each in listed]
-    gone = [each for name, each in approved.items() if name not in {each.name for each in listed}]
-    return (*found, *(Judged(each, "gone", "the server does not have it any more", each) for each in gone))
+    alike = Counter(each.name.casefold() for each in listed)
+    there = {each.name for each in listed}
+    found = [_judged(each, approved.get(each.name), alike[each.name.casefold()] > 1) for each in listed]
+    return (*found, *(_gone(each) for name, each in approved.items() if name not in there))
+
+
+def judged_now(listed: tuple[Definition, ...], approved: Definition) -> Judged:
+    """One approved tool against what a server lists: the others are not looked into."""
+    name = approved.name.casefold()
+    alike = [each for each in listed if each.name.casefold() == name]
+    now = next((each for each in alike if each.name == approved.name), None)
+    return _gone(approved) if now is None else _judged(now, approved, len(alike) > 1)
+
+
+def _gone(approved: Definition) -> Judged:
+    return Judged(approved, "gone", "the server does not have it any more", approved)
 
 
 def _judged(definition: Definition, before: Definition | None, alike: bool) -> Judged:

@@ -206,6 +206,13 @@ def is_within(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
+def path_in_library(path: str, roots: Iterable[str]) -> str:
+    """A document's path as people who ask see it: from the folder on that was added, by that folder's own name. Of
+    folders within one another the outer one counts."""
+    root = min((root for root in roots if is_within(path, root)), key=len, default=path)
+    return os.path.relpath(path, os.path.dirname(root)).replace(os.sep, "/")
+
+
 _ANEW = "remove library.sqlite from PANELIST_HOME and add your folders again"
 
 _REASONS = {

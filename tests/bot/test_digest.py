@@ -50,7 +50,8 @@ def test_a_long_summary_is_clipped_and_says_so():
     event = written()
     doc = ending(answered("optimist"), replace(event, synthesis=replace(event.synthesis, summary="s" * 20_000)))
     shown = doc_source(doc)
-    assert "15,000 more characters" in shown
+    assert "15,000 more characters in panel.md" in shown
+    assert doc.files[0].name == "panel.md"
     assert len(shown) < 7_000
     assert "s" * 20_000 in doc.files[0].text
 

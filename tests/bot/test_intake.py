@@ -9,7 +9,7 @@ from adapters.port import AskOptions, Attachment, Capabilities, Invocation, Perm
 from bot.rules import Rules
 from teams.lms import forget_lms
 from teams.scripted import Prompt, played
-from tests.house import ScriptedTeams, good, served, until
+from tests.house import Held, ScriptedTeams, good, served, until
 
 
 @pytest.fixture(autouse=True)
@@ -319,3 +319,31 @@ async def test_what_could_not_be_asked_anyway_is_told_instead_of_a_form(line, ru
         await front.say(line)
         assert told in front.told("ann")[0]
     assert front.forms == []
+
+
+async def test_a_slash_command_that_stops_or_retries_is_answered_and_a_press_is_quiet():
+    async def once(prompt: Prompt):
+        if prompt.perspective == "cost_examiner" and not answered:
+            answered.append(prompt)
+            return "no answer"
+        return await good(prompt)
+
+    answered: list[Prompt] = []
+    async with served(once) as (front, house, _):
+        await front.say("/panel Open?", key="run")
+        await house.intake.settled()
+        await front.hand(Invocation(PLACE, "ben", "/panel retry", "press", "control", run="run"))
+        await house.intake.settled()
+        assert not front.told("ben")
+    answered.clear()
+    held = Held()
+    async with served(held) as (front, house, _):
+        await front.say("/panel Open?", key="run")
+        await until(lambda: held.waiting)
+        await front.say("/panel stop")
+        assert front.told("ann")[-1].startswith("Stopping.")
+        await house.intake.settled()
+        await front.say("/panel retry")
+        assert front.told("ann")[-1].startswith("Asking those experts again")
+        held.go.set()
+        await house.intake.settled()

@@ -23,9 +23,10 @@ from teams.catalog import load_catalog
 from teams.lms import forget_lms
 from teams.model import TOPIC_LIMIT
 from teams.scripted import played
-from tests.house import good, served, until
+from tests.house import Held, good, served, until
 from tests.stores import store_at
 
+ALONE = replace(PLACE, channel=f"{PLACE.channel}/ann")
 ELSEWHERE = replace(PLACE, channel="elsewhere")
 
 
@@ -57,6 +58,38 @@ async def test_what_is_set_in_a_place_is_given_to_every_question_asked_there_and
     assert (here.profile, here.pillars) == ("A bakery in a village.", "bread, people")
     assert (there.profile, there.pillars) == ("", "")
     assert "> A bakery in a village." in seen_by_experts(teams)
+
+
+async def test_what_is_set_in_a_channel_counts_for_what_one_person_alone_sees_of_it():
+    async with served() as (front, house, _):
+        await front.say("/panel settings profile A bakery.", author="ben")
+        await front.say("/panel Open?", key="alone", place=ALONE)
+        await house.intake.settled()
+        [alone] = await briefs(house, "alone")
+    assert alone.profile == "A bakery."
+
+
+async def test_stop_in_a_channel_stops_the_askers_run_that_nobody_else_sees():
+    held = Held()
+    async with served(held) as (front, house, _):
+        await front.say("/panel Open?", key="alone", place=ALONE)
+        await until(lambda: held.waiting)
+        await front.say("/panel stop", author="ben")
+        assert "Nothing is running here" in front.told("ben")[-1]
+        await front.say("/panel stop")
+        await house.intake.settled()
+        run = await house.store.get("alone")
+    assert run.status == "stopped"
+
+
+async def test_retry_in_a_channel_without_runs_is_about_the_askers_own_there():
+    async with served() as (front, house, _):
+        await front.say("/panel Open?", key="alone", place=ALONE)
+        await house.intake.settled()
+        await front.say("/panel retry")
+        await front.say("/panel retry", author="ben")
+        assert "Every expert answered" in front.told("ann")[-1]
+        assert "nothing to retry" in front.told("ben")[-1]
 
 
 async def test_settings_are_shown_with_the_models_and_who_set_them_when():

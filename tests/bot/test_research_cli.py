@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from teams.scripted import chat_text, synthesis_reply
-from tests.bot.test_cli import Person
+from teams.sources.ddgs_child import ENGINES
+from tests.bot.test_cli import ROOT, Person
 from tests.model_server import ModelServer, completion, jsonl, model_server
 
 HOURS = "# Opening hours\n\nBakeries may open on Sundays for three hours. The town council decides on exceptions.\n"
@@ -58,6 +59,34 @@ async def test_research_in_a_folder_is_answered_with_its_sources_and_the_library
     data = tmp_path / "data"
     assert not (data / "library.sqlite").exists()
     assert len(list((data / "libraries").glob("*.sqlite"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({}, "web: ddgs (DuckDuckGo, Brave, Mojeek, Startpage, Wikipedia); research sends its queries there"),
+        ({"EXA_API_KEY": "CANARY"}, "web: exa; research sends its queries there, and PANELIST_WEB=off turns it off"),
+        ({"PANELIST_WEB": "off"}, "web: off; research searches"),
+    ],
+)
+async def test_who_serves_is_told_where_research_sends_its_queries(person, tmp_path, setting, said):
+    desk = tmp_path / "desk"
+    (desk / "in").mkdir(parents=True)
+    del person.environment["PANELIST_WEB"]
+    person.environment |= {"PANELIST_GRACE": "6", **setting}
+    process = await person.start("serve", "--front-end", f"folder:{desk}")
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        lines = [(await process.stderr.readline()).decode() for _ in range(2)]
+    process.terminate()
+    await process.communicate()
+    assert lines[1].startswith(f"panelist: {said}")
+    assert "CANARY" not in "".join(lines)
+
+
+def test_the_documents_name_the_engines_that_research_asks_without_a_key():
+    for name in ("privacy", "research"):
+        assert ", ".join(ENGINES) in (ROOT / "docs" / f"{name}.md").read_text()
 
 
 async def test_research_looks_again_only_at_what_changed_in_its_folder(person, tmp_path, server):

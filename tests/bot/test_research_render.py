@@ -91,11 +91,12 @@ def test_lost_research_sources_are_named_where_nobody_answered_too():
 
 def test_a_long_research_answer_is_clipped_before_its_sources_are():
     listed = f"{SOURCES}\n\n- **S1** Opening hours (document, opening.md): 1 claim: 1 supported"
-    for shown_by in (render.posts, digest.posts):
+    for shown_by, file in ((render.posts, "synthesis.md"), (digest.posts, "research.md")):
         events = [STARTED, answered("searcher"), with_summary(f"{'word ' * 5_000}\n\n{listed}\n"), END]
         posts = [post for event in events for post in shown_by(event, after(*events))]
         text = "\n".join(doc_source(post.doc) for post in posts)
-        assert "more characters in synthesis.md" in text
+        assert f"more characters in {file}" in text
+        assert file in [each.name for post in posts for each in post.doc.files]
         assert listed in text
         assert any(("word " * 5_000).strip() in file.text for post in posts for file in post.doc.files)
 

@@ -12,7 +12,7 @@ from adapters.memory import PLACE, MemoryFrontEnd
 from adapters.port import Attachment, Capabilities, Invocation
 from bot.record import exported, has_answer, named
 from bot.store import database_of
-from teams.evidence.answer import NOTHING, SOURCES
+from teams.evidence.answer import NOTHING, NOTHING_CHECKED, SOURCES
 from teams.lms import forget_lms
 from teams.model import FailureKind
 from teams.research import ResearchTeam
@@ -108,7 +108,7 @@ class Researchers:
         self.flash, self.pro = scripted_lm(script), scripted_lm(script, "scripted/pro")
 
     def events(self, brief, steps, run_id, stop):
-        team = ResearchTeam(self.flash, self.pro, sources=brief.sources, kit=self.kit)
+        team = ResearchTeam(self.flash, self.pro, sources=brief.sources, kit=self.kit, linked=brief.linked)
         return team.run(brief.topic, steps, run_id=run_id, stop=stop)
 
 
@@ -117,6 +117,18 @@ def house(script: Script, kit: ResearchKit, **given):
 
 
 LIBRARY_TURNS = (turn("search_library", query="open Sundays"), turn("search_library", query="council"), turn("finish"))
+
+
+async def test_research_reads_a_link_of_its_question_once_and_counts_it():
+    link = "https://bakers.example/hours"
+    web = Web()
+    turns = (turn("search_documents", query="open Sundays"), turn("read_page", page=link), turn("finish"))
+    async with house(Script(*turns), ResearchKit(web=web, pages=web)) as (front, opened, _):
+        await front.say(f"/research What does {link} say?", key="run")
+        await opened.intake.settled()
+        shown = front.shown(front.threads()[0])
+    assert web.read_urls.count(link) == 1
+    assert "1 link read as documents." in "\n".join(shown)
 
 
 async def test_research_posts_each_stage_as_it_finishes_and_then_the_checked_answer():
@@ -196,8 +208,10 @@ async def test_a_quote_that_is_nowhere_does_not_reach_the_research_thread():
         (thread,) = front.threads()
         answer = dict(zip(front.keys(thread), front.shown(thread), strict=True))["run/synthesis"]
         assert has_answer(await opened.store.get("run"))
-    assert "I found nothing on this" in answer
+    assert NOTHING_CHECKED in answer
+    assert "No checked answer" in answer
     assert "Never" not in answer
+    assert "never open before noon" not in answer
     assert "synthesis" not in script.asked
 
 

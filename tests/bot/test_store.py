@@ -131,6 +131,17 @@ async def test_fault_43_a_quota_is_one_for_all_that_it_is_for(store, quotas, who
     assert await store.accept(asked("two", **same), BRIEF, quotas) == OverQuota(whom, 1)
 
 
+async def test_fault_43_what_one_person_alone_sees_of_a_channel_counts_in_its_quota(store):
+    alone = replace(PLACE, channel=f"{PLACE.channel}/ann")
+    elsewhere = replace(PLACE, channel=f"{PLACE.channel}2")
+    quotas = Quotas(channel=1)
+    await store.accept(asked("one", place=elsewhere), BRIEF, quotas)
+    assert await store.accept(asked("two", place=alone), BRIEF, quotas) == Accepted()
+    assert await store.accept(asked("three"), BRIEF, quotas) == OverQuota("channel", 1)
+    another = replace(PLACE, channel=f"{PLACE.channel}/ben")
+    assert await store.accept(asked("four", place=another), BRIEF, quotas) == OverQuota("channel", 1)
+
+
 async def test_fault_43_a_quota_begins_anew_at_midnight_utc_and_not_before(store, clock):
     quotas = Quotas(person=1)
     midnight = NOON + DAY / 2

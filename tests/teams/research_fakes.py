@@ -63,8 +63,8 @@ def answer(summary: str, **fields):
     return synthesis_reply(summary, **{"recommendation": "Ask the council.", "agreements": [], **fields})
 
 
-def team(fast=None, strong=None, *, sources=SOURCES, kit=None) -> ResearchTeam:
-    return ResearchTeam(fast or flash(), strong or pro(), sources=sources, kit=kit)
+def team(fast=None, strong=None, *, sources=SOURCES, kit=None, **given) -> ResearchTeam:
+    return ResearchTeam(fast or flash(), strong or pro(), sources=sources, kit=kit, **given)
 
 
 async def told(of: ResearchTeam, question: str = QUESTION, **run) -> list:

@@ -376,14 +376,11 @@ async def test_a_stopped_run_cancels_every_call_and_keeps_what_came_back():
 
 async def test_leaving_the_block_cancels_every_call():
     lm = scripted_lm(script(**dict.fromkeys(KEYS, hang)))
-    async with ExpertPanel(lm, spec=SPEC).run(TOPIC) as events:
-        async for _ in events:
-            if played(lm).in_flight == 6:
-                break
+    async with ExpertPanel(lm, spec=SPEC).run(TOPIC), asyncio.timeout(10):
+        while played(lm).in_flight < 6:
             await asyncio.sleep(0)
-            if played(lm).in_flight == 6:
-                break
     assert played(lm).in_flight == 0
+    assert len(played(lm).cancelled) == 6
 
 
 async def test_a_bug_reaches_the_consumer_after_what_was_told_before_it():

@@ -221,6 +221,15 @@ async def test_a_file_is_what_its_content_says_and_not_its_name():
     assert await read_document("page.pdf", b"<!DOCTYPE html><p>Hi</p>") == "Hi"
 
 
+@pytest.mark.parametrize("space", [b"", b" ", b"\n"])
+async def test_comments_before_a_file_s_first_tag_are_passed_over_at_once_however_many(space):
+    before = b"<?xml version='1.0'?>" + space + (b"<!---->" + space) * 450
+    began = time.perf_counter()
+    assert (await read_document("notes.md", before + b"hello")).endswith("hello")
+    assert time.perf_counter() - began < 1
+    assert (await read_document("page.md", before + b"<HTML><p><b>Hi</b></p>")).endswith("**Hi**")
+
+
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
 async def test_a_pdf_that_is_encrypted_without_a_password_is_read(algorithm):
     assert "Hello reader" in await read_document("a.pdf", encrypted("", algorithm))

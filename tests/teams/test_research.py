@@ -21,6 +21,7 @@ from teams.events import (
     event_from_json,
     event_to_json,
 )
+from teams.evidence.answer import NOTHING_CHECKED
 from teams.failures import CallFailed
 from teams.library import DocumentIndex
 from teams.model import Source
@@ -167,11 +168,14 @@ async def test_without_any_evidence_nothing_is_said_and_nobody_is_asked_to_say_s
     assert written.synthesis.recommendation == ""
 
 
-async def test_findings_that_are_not_there_are_no_answer():
+async def test_where_no_finding_is_there_the_answer_is_the_closest_words_of_sources_and_nothing_of_a_model():
     strong = pro()
     false = {"claim": "Bakeries pay a fine.", "source": "S1", "quote": "bakeries have to pay a fine"}
     (written,) = of(SynthesisWritten, await told(team(flash(findings=[false]), strong)))
-    assert written.synthesis.summary.startswith("I found nothing on this that I could check")
+    assert written.synthesis.summary.startswith(NOTHING_CHECKED)
+    assert "> Bakeries may open on Sundays for three hours. [S1]" in written.synthesis.summary
+    assert "1 claim checked by comparing words, not by judgement: 1 unverified." in written.synthesis.summary
+    assert "fine" not in written.synthesis.summary
     assert played(strong).asked == []
 
 

@@ -25,6 +25,7 @@ from teams.evidence.marks import (
     NOT_IN_SOURCE,
     NOT_VERIFIED,
     OTHERWISE,
+    PARTLY,
     QUOTE_NOT_FOUND,
     STRONGER,
 )
@@ -204,7 +205,7 @@ def test_research_without_a_quote_that_holds_shows_no_essay_but_what_was_read():
 
     assert not answer.found
     assert "essay" not in answer.markdown
-    assert "Read:\n- Report 1 (page, https://lake1.example/report?id=1" in answer.markdown
+    assert "- Read and not cited: Report 1 (page, https://lake1.example/report?id=1" in answer.markdown
 
 
 def test_research_titles_and_places_of_sources_are_inert():
@@ -275,6 +276,8 @@ PIECES = st.sampled_from(
         *(summary for summary, _ in MARKED.values()),
         *MARKS,
         *("“", "”", '"', "'", "`", "```", "*", "**", "[", "]", "(", ")", "](", "<", ">", ".", "…", "S1", "S7", "[S1]"),
+        *("❝", "＂", "„", "‟", "&quot;", '""', "‹", "- > ", "```x y\n", "```x", "~~~", "[r]: evil.club", "evil.zip"),
+        *("thanks to bribes paid by the mafia", "None of the sources disagree", "agree", "-" * 90),
         *("[S1", "41", "42", "1.", "https://", "evil.com", "//", "&#58;", "not", "<!--", "-->"),
         *("\n", "\n\n", "> ", "- ", "| ", "# ", " ", ". ", "all sources", "The lower lake", "is 41 metres deep"),
         *("The color of the organization's boats", "\u200b", SOURCES),
@@ -294,7 +297,46 @@ def test_research_checks_an_answer_twice_as_once(pieces):
 
 @pytest.mark.parametrize(
     "part",
-    ["[", "(", "“", '"a ', "a.", "<q>", "> ", "1 ", "S1 ", "[S1](", "`", "*", "https://", "a@", "all ", "not ", "A. "],
+    [
+        *(
+            "[",
+            "(",
+            "“",
+            '"a ',
+            "a.",
+            "<q>",
+            "> ",
+            "1 ",
+            "S1 ",
+            "[S1](",
+            "`",
+            "*",
+            "https://",
+            "a@",
+            "all ",
+            "not ",
+            "A. ",
+        ),
+        *(
+            "-",
+            "-.",
+            "a-",
+            "a1",
+            "–",
+            "_",
+            "=",
+            "a. ",
+            "''",
+            '""',
+            "”",
+            "- > ",
+            "```a\n",
+            "no source ",
+            "&quot;",
+            "+",
+            "a+",
+        ),
+    ],
 )
 def test_research_checks_hostile_text_in_good_time(part):
     began = time.process_time()
@@ -302,3 +344,213 @@ def test_research_checks_hostile_text_in_good_time(part):
     checked_answer(part * 3000, LEDGER, CLAIMS)
 
     assert time.process_time() - began < 5
+
+
+def posted(summary: str, of: Ledger = LEDGER) -> str:
+    answer = checked_answer(summary, of, CLAIMS)
+    assert checked_answer(answer.markdown, of, CLAIMS) == answer
+    return answer.markdown.split(f"\n\n{SOURCES}")[0]
+
+
+INVENTED = "The mayor stole the boats of the lake"
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        f"```x``` {INVENTED}: “{INVENTED}” 9,999 euros [S1].",
+        f"```{INVENTED} for 9,999 euros\n```",
+        f"~~~ {INVENTED}\nlake --depth 41\n~~~",
+        f"```\nlake --depth 41\n```~~~\n{INVENTED}",
+        "```\n```",
+        f"- ```\n  lake --depth 41\n  ```\nThe mayor: “{INVENTED}” [S1].",
+    ],
+)
+def test_research_checks_what_stands_on_the_opening_line_of_a_fence(summary):
+    assert re.search(f"{re.escape(NOT_FROM_A_SOURCE)}|{re.escape(QUOTE_NOT_FOUND)}", posted(summary))
+
+
+def test_research_leaves_the_language_of_a_fence_as_it_is():
+    assert posted("```sh\nlake --depth 41\n```") == "```sh\nlake --depth 41\n```"
+    assert posted("```x``` 9,999 boats.") == f"```x``` 9,999 {NOT_IN_SOURCE} boats."
+
+
+@pytest.mark.parametrize("before", ["- ", "1. ", "    ", "\t", "  * ", "- 2) ", "Well.\n\n     ", "> - "])
+def test_research_checks_a_quotation_wherever_it_stands(before):
+    assert INVENTED not in posted(f"{before}> {INVENTED}")
+
+
+def test_research_leaves_a_true_quotation_in_an_item():
+    items = "- > The lower lake is 41 metres deep. [S1]\n- > The lake does not freeze in winter. [S1]"
+
+    assert posted(items) == items
+
+
+def test_research_lets_no_line_join_a_quotation():
+    text = "> The lower lake is 41 metres deep. [S1]\n```\nlake --depth 41\n```"
+
+    assert posted(text) == text.replace("[S1]\n", "[S1]\n\n")
+    assert posted(f"> The lower lake is 41 metres deep. [S1]\n{INVENTED}.").endswith(f"\n\n{INVENTED}.")
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        *('""|""', '"""|"""', "❝|❞", "＂|＂", "〝|〞", "″|″", "‟|”", "„|‟", "&ldquo;|&rdquo;", "&quot;|&quot;", "‹|›"),
+        *(
+            "「|」",
+            "『|』",
+            "›|‹",
+            "““|””",
+            "''|''",
+            "‚|‘",
+            "”|”",
+            "“|„",
+            "&laquo;|&raquo;",
+            "&bdquo;|&ldquo;",
+            "&#34;|&#34;",
+        ),
+    ],
+)
+def test_research_looks_up_quotes_in_all_quotation_marks(marks):
+    assert INVENTED not in posted(
+        "The report says {}{}{} [S1].".format(marks.split("|")[0], INVENTED, marks.split("|")[1])
+    )
+    kept = "The lower lake is 41 metres deep"
+    assert kept in posted("It says {}{}{} [S1].".format(marks.split("|")[0], kept, marks.split("|")[1]))
+
+
+@pytest.mark.parametrize(
+    ("title", "summary", "mark"),
+    [
+        ("5,000 euros", "The boat costs 5,000 euros.", NOT_IN_SOURCE),
+        ("2024", "It was drained in 2024.", NOT_IN_SOURCE),
+        ("All experts agree", "All experts agree on the lake [S1].", NOT_ALL),
+    ],
+)
+def test_research_lets_no_title_switch_off_a_check(title, summary, mark):
+    made = Ledger(lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    made.add("page", "https://lake1.example/report?id=1", title, LAKE)
+    made.add("page", "https://lake2.example/report?id=2", "A hill", HILL)
+
+    assert mark in posted(summary, made)
+    link = f"See [{title}](https://lake1.example/report?id=1)."
+    assert posted(link, made) == link
+
+
+def test_research_compares_the_texts_of_sources_once_for_an_answer():
+    long = ledger(*(f"{LAKE} {' '.join(f'word{number}x{each}' for each in range(4000))}" for number in range(8)))
+    began = time.process_time()
+
+    checked_answer("All sources agree that the lower lake is 41 metres deep [S1]. " * 100, long, CLAIMS)
+
+    assert time.process_time() - began < 8
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Boats may be rented from May on thanks to bribes paid by the mafia [S1].",
+        "The lower lake is 41 metres deep because aliens excavated the valley secretly [S1].",
+        "| boats | Boats may be rented from May on thanks to bribes paid by the mafia [S1] |",
+    ],
+)
+def test_research_marks_what_a_cited_sentence_adds_to_its_source(sentence):
+    answer = checked_answer(sentence, LEDGER, CLAIMS)
+
+    assert PARTLY in posted(sentence)
+    assert "1 sentence only partly in its source marked" in answer.markdown
+
+
+def test_research_marks_a_sentence_that_repeats_a_claim_which_is_more_than_its_quote():
+    said = "Boats may be rented from May on thanks to bribes paid by the mafia"
+    claims = check_claims([Claim(said, (("S1", "Boats may be rented from May on."),))], LEDGER)
+
+    assert PARTLY in checked_answer(f"{said} [S1].", LEDGER, claims).markdown
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Overall, renting boats is possible from May on, the answer being that boats may be rented [S1].",
+        "In short, the lower lake has a depth of 41 metres, so it is deep [S1].",
+        "Furthermore, the report states that the lake does not freeze in winter [S1].",
+    ],
+)
+def test_research_lets_a_cited_sentence_have_a_few_words_of_its_own(sentence):
+    assert PARTLY not in posted(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *("The sources are in full agreement.", "There is no disagreement among the sources.", "Both agree."),
+        *(
+            "None of the sources disagree.",
+            "They speak with one voice.",
+            "Everything read agrees.",
+            "Nobody disputes it.",
+        ),
+        *(
+            "All of them agree on this.",
+            "Neither report contradicts it.",
+            "It is undisputed.",
+            "Keine Quelle widerspricht.",
+        ),
+        *("The reports are of one mind.", "Everything that was read concurs.", "No one disagrees."),
+    ],
+)
+def test_research_marks_every_way_to_say_that_all_agree(sentence):
+    assert NOT_ALL in posted(sentence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "See evil.club.",
+            "See evil.zip for it.",
+            "[it][r]\n\n[r]: evil.club",
+            "See evil.horse, too.",
+            "[x](evil.horse)",
+        ),
+        *(
+            '[it][r]\n\n[r]: evil "A title"',
+            "[it][r]\n\n[r]: <evil horse>",
+            f"See {'-' * 90}evil.horse.",
+            "> See evil.horse",
+        ),
+        *("[it][r]\n\n[r]: /evil/horse", "See sub.evil.horse/ here.", "See a@evil.horse."),
+    ],
+)
+def test_research_posts_no_name_that_may_be_an_address_whatever_it_ends_in(text):
+    assert "evil" not in posted(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "See README.md and notes.txt.",
+            "Use os.name there.",
+            "It is deep.The lake is red.",
+            "It takes 3.x or 9.September.",
+        ),
+        *(
+            "See `asyncio.run` for it.",
+            "Many, e.g. boats, i.e. these.",
+            "[S1]: The lake is deep.",
+            "The U.S.A. is far.",
+        ),
+    ],
+)
+def test_research_keeps_names_with_dots_that_are_no_addresses(text):
+    assert LINK_REMOVED not in posted(text)
+
+
+def test_research_leaves_marks_of_inches_and_empty_strings_and_all_parties_alone():
+    text = 'Report 1 says: a treaty is what all parties agreed to; use `x = ""` or `f("", y, "")` there.'
+
+    assert posted(text) == text
+    assert QUOTE_NOT_FOUND not in posted("A 6″ pipe and a 3″ pipe.")
+    assert posted("“a “lower lake” there”") == "“a “lower lake” there”"

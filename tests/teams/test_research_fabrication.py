@@ -8,7 +8,7 @@ from pydoc_data.topics import topics
 
 import pytest
 
-from teams.evidence.answer import CheckedAnswer, checked_answer
+from teams.evidence.answer import NOTHING_CHECKED, CheckedAnswer, checked_answer
 from teams.evidence.claims import CheckedClaim, Claim, check_claims
 from teams.evidence.ledger import Ledger
 from teams.evidence.marks import MARKS, NOT_ALL, NOT_IN_SOURCE
@@ -441,7 +441,7 @@ def test_research_with_nothing_but_fabrication_is_no_answer():
         answer = checked_answer(f"A long essay. “{quote}” [S{number}].", LEDGER, (check(quote, number, quote),))
 
         assert not answer.found
-        assert answer.markdown.startswith("I found nothing on this")
+        assert answer.markdown.startswith(NOTHING_CHECKED)
         assert "essay" not in answer.markdown
 
 

@@ -218,6 +218,7 @@ async def test_fault_66_research_unpacks_in_no_way_it_did_not_ask_for(how):
         (gzip.compress(b"words " * 9_999)[:-9], FailureKind.CUT_OFF),
         (gzip.compress(b"words")[:-4] + b"\x00\x00\x00\x01", FailureKind.UNREADABLE),
     ],
+    ids=["not packed", "cut off", "wrong length"],  # gzip writes down when, which would name no test twice alike
 )
 async def test_research_takes_no_page_whose_packing_is_broken(body, kind):
     async with little_web() as here:

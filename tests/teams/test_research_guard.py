@@ -313,6 +313,18 @@ async def test_fault_65_research_sends_nothing_to_a_peer_that_is_not_allowed():
         assert here.seen == []
 
 
+async def test_fault_65_research_sends_nothing_to_an_address_of_this_machine_that_counts_as_public():
+    async with little_web() as here:
+        here.names.names["own.example"] = [INTERNAL]
+        guard = Guard(lambda address: allows(address) or str(address) == INTERNAL, here.guard.ports, lambda: here.names)
+
+        own = await fetch(here.internal(), guard)
+        other = await fetch(here.internal("own.example"), guard)
+
+        assert [own.kind, other.kind] == [FailureKind.REFUSED] * 2
+        assert "is an address inside a network" in own.sentence
+
+
 async def test_research_takes_neither_proxies_nor_logins_nor_cookies_from_anywhere(monkeypatch, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password CANARY\n")

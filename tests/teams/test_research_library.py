@@ -22,7 +22,7 @@ from teams.sources import walk
 from teams.sources.library import Library
 from teams.sources.passages import JOINT, PASSAGE, passages, title_of, words_of
 from teams.sources.port import SourceFailed
-from teams.sources.shelf import Document, LibraryUnusable, open_shelf, read_shelf
+from teams.sources.shelf import Document, LibraryUnusable, open_shelf, path_in_library, read_shelf
 from teams.sources.updating import LIBRARY_LIMITS, update
 
 ROOT = Path(__file__).parent.parent.parent
@@ -107,10 +107,34 @@ async def test_a_question_finds_by_stem_and_brings_heading_path_and_neighbours(f
     )
     await update(file, [folder])
     (hit, *_) = await Library(file).search("paying supplements", 5)
-    assert (hit.title, hit.where, hit.provider) == ("Wages › Sundays", str(folder / "wages.md"), "library")
+    assert (hit.title, hit.where, hit.provider) == ("Wages › Sundays", f"{folder.name}/wages.md", "library")
     assert "Work is paid with a supplement." in hit.passage
     assert "Paragraph 4" in hit.passage
     assert "## Wages › Else\n\nNo." in hit.passage
+
+
+async def test_what_research_finds_in_the_library_is_named_from_the_folder_that_was_added(folder, file):
+    (folder / "deep").mkdir()
+    (folder / "deep" / "hours.md").write_text("Bakeries open on Sundays.")
+    single = folder.parent / "wages.md"
+    single.write_text("Bakers are paid.")
+    await update(file, [folder, folder / "deep", single])
+    found = [hit.where for word in ("bakeries", "bakers") for hit in await Library(file).search(word, 5)]
+    assert found == ["notes/deep/hours.md", "wages.md"]
+
+
+@pytest.mark.parametrize(
+    ("path", "roots", "shown"),
+    [
+        ("/srv/docs/a.md", ["/srv/docs"], "docs/a.md"),
+        ("/srv/docs/a.md", ["/srv/docs/a.md"], "a.md"),
+        ("/srv/docs/in/a.md", ["/srv/docs/in", "/srv/docs", "/srv/doc"], "docs/in/a.md"),
+        ("/srv/a.md", ["/"], "srv/a.md"),
+        ("/srv/secret/a.md", ["/srv/docs"], "a.md"),
+    ],
+)
+def test_a_research_path_in_the_library_says_nothing_of_what_is_above_the_folder(path, roots, shown):
+    assert path_in_library(path, roots) == shown
 
 
 async def test_passages_with_all_words_come_before_those_with_some(folder, file):

@@ -21,7 +21,7 @@ from teams.sources.mcp import McpLimits, ToolAnswer, open_mcp
 from teams.sources.mcp_box import McpToolBox
 from teams.sources.mcp_file import BadServerFile, load_servers
 from teams.sources.mcp_pins import Pins, PinsUnreadable
-from teams.sources.mcp_words import Definition, HttpServer, StdioServer, arguments_of, judged
+from teams.sources.mcp_words import Definition, HttpServer, StdioServer, arguments_of, judged, judged_now
 from teams.sources.port import SourceFailed
 
 ROOT = Path(__file__).parent.parent.parent
@@ -206,6 +206,47 @@ def test_research_mcp_what_no_agent_can_be_given_is_said(definition, said):
     assert said in (definition.unfit or "")
     (found,) = judged((definition,), {})
     assert found.state == "unfit"
+
+
+def test_research_mcp_many_tools_are_judged_in_a_time_that_grows_with_their_number():
+    many = tuple(Definition(f"tool{number}", "", SCHEMA) for number in range(15_000))
+    approved = {each.name: each for each in many} | {"old": Definition("old", "", SCHEMA)}
+    twins = (Definition("a", "", SCHEMA), Definition("A", "", SCHEMA), Definition("b", "", SCHEMA))
+    began = time.process_time()
+
+    states = [each.state for each in judged(many, approved)]
+
+    assert time.process_time() - began < 2.5
+    assert states == ["approved"] * 15_000 + ["gone"]
+    assert [each.state for each in judged(twins, {"b": twins[2]})] == ["unfit", "unfit", "approved"]
+
+
+def test_research_mcp_before_a_call_only_its_own_tool_is_looked_into():
+    class Unread(Definition):
+        @property
+        def sha256(self):
+            raise AssertionError("nobody asked for this tool")
+
+        unfit = sha256
+
+    ours, others = Definition("a", "", SCHEMA), (Unread("b", "", SCHEMA), Unread("c", "", SCHEMA))
+
+    assert judged_now((*others, ours), ours).state == "approved"
+    assert judged_now((*others, Definition("a", "new", SCHEMA)), ours).state == "changed"
+    assert judged_now((*others, ours, Definition("A", "", SCHEMA)), ours).state == "unfit"
+    assert judged_now((*others, Definition("A", "", SCHEMA)), ours).state == "gone"
+
+
+async def test_research_mcp_a_server_with_more_tools_than_anybody_reads_is_named(tmp_path):
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps([{"name": f"t{number}", "inputSchema": SCHEMA} for number in range(501)]))
+
+    async with servers_of(tmp_path, stdio("--state", state), approve=False) as (servers, _, _):
+        found = await servers.look("peer")
+
+    assert isinstance(found, SourceFailed)
+    assert found.kind is FailureKind.UNREADABLE
+    assert found.sentence == "it lists more than 500 tools; give it fewer, or leave it out"
 
 
 def test_research_mcp_a_schema_without_a_bottom_is_unfit():

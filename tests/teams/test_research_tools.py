@@ -125,6 +125,45 @@ async def test_a_link_of_the_question_may_be_read_in_any_form_and_one_of_a_docum
     assert len(of(SynthesisWritten, events)) == 1
 
 
+async def test_a_link_of_the_question_that_is_among_the_documents_is_read_no_second_time_and_counts():
+    pages = FakePages({OTHER: TEXT})
+    link, ended = "https://moved.example/now", f"{URL}?utm_source=x"
+    sources = (Source(ended, TEXT),)
+    turns = [
+        turn("search_web", query="bakeries"),
+        turn("read_page", page=f"{link} 1"),
+        turn("read_page", page=f"{URL}#top, 2"),
+        turn(),
+    ]
+    lm = flash(turns, findings=[page_finding()])
+    kit = web_kit(pages=pages)
+    given = team(lm, sources=sources, kit=kit, linked={link: ended})
+    events = await told(given, f"What does {link} say of bakeries on Sundays?")
+
+    assert pages.read_urls == [OTHER]
+    assert f"Not read: {ended!r} was read before, and is among the documents." in observations(lm)
+    assert "(1 of 8 searches, 0 of 6 pages)" in observations(lm)
+    searched = "Searched: documents, web, links; 1 search of 8, 1 page of 6, 1 link read as documents."
+    assert searched in of(SynthesisWritten, events)[0].synthesis.summary
+
+
+async def test_with_all_links_among_the_documents_no_page_is_left_to_read():
+    pages = FakePages({URL: TEXT})
+    lm = flash([turn("search_documents", query="Sundays"), turn()], findings=[page_finding()])
+    given = team(lm, sources=(Source(URL, TEXT),), kit=ResearchKit(pages=pages), linked={URL: URL})
+    await told(given, f"What does {URL} say?")
+
+    assert "read_page" not in asked(lm)
+    assert pages.read_urls == []
+
+
+async def test_an_answer_names_who_was_sent_the_queries():
+    chain = WebSearch([FakeSearch(WEB, name="exa"), FakeSearch(WEB, name="ddgs")])
+    lm = flash([turn("search_web", query="a"), turn("read_page", page="1"), turn()], findings=[page_finding()])
+    events = await told(team(lm, sources=(), kit=web_kit(web=chain)))
+    assert "Searched: web (exa, ddgs); 1 search" in of(SynthesisWritten, events)[0].synthesis.summary
+
+
 async def test_several_queries_and_pages_at_once_share_the_caps():
     kit = web_kit(searches=2, pages_most=1)
     turns = [

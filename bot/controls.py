@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from adapters.port import Invocation, Withdrawn
+from adapters.port import Doc, Invocation, Withdrawn
 from bot import notices
-from bot.about import run_about
+from bot.about import alone, run_about
 from bot.asking import Unaskable
 from bot.commands import Rate
 from bot.conduct import Conductor
@@ -49,6 +49,13 @@ class Controls:
             raise Unaskable(f"only {going[0].invocation.author} or an admin can stop this run")
         if await self.store.ask_stop(allowed[0].id, invocation.key, invocation.author):
             self._stop(allowed[0].round_id)
+        await self.told(invocation, notices.STOPPING)
+
+    async def told(self, invocation: Invocation, doc: Doc) -> None:
+        """Say that something is done. Only a slash command waits for an answer: whoever pressed a button or wrote a
+        line sees it on the board."""
+        if invocation.origin == "command":
+            await self.courier.notify(invocation, doc, self.line.spawn)
 
     async def withdraw(self, withdrawn: Withdrawn) -> None:
         """Stop the run of a gesture that its author took back. Whatever else that may be is nobody's business: nothing
@@ -72,6 +79,8 @@ class Controls:
         if invocation.run:
             return [await run_about(self.store, invocation, "stop")]
         going = await self.store.going(invocation.place, invocation.within)
+        if (own := alone(invocation)) is not None:
+            going += await self.store.going(own)
         return [run for run in going if run.stop_by is None]
 
     async def to_retry(self, invocation: Invocation) -> StoredRun | None:

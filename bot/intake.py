@@ -196,6 +196,7 @@ class Intake:
         if (why := self._no_room()) is not None:
             raise Unaskable(why)
         await self._arrives(self._again(run, invocation.key), invocation)
+        await self._controls.told(invocation, notices.ASKING_AGAIN)
 
     async def _again(self, run: StoredRun, key: str) -> RoundId | None:
         match await self._store.retry(run.id, key):

@@ -186,6 +186,10 @@ THANKS = Doc("Thank you, noted.")
 """The answer to feedback."""
 
 
+STOPPING = Doc("Stopping. What came back is kept.")
+ASKING_AGAIN = Doc("Asking those experts again that failed.")
+
+
 def form_not_shown() -> Doc:
     """The form for a question could not be shown."""
     why = "the form could not be shown; write the topic behind the command, as in /panel Should we open on Sundays?"

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from adapters.port import AskOptions, Invocation, Place
 from bot.commands import Setting
 from bot.rows import claim
+from bot.rules import channel_of
 from bot.schema import place_settings
 from bot.transactions import AT_ONCE, Transacting
 
@@ -50,7 +51,7 @@ def remember(connection: sa.Connection, invocation: Invocation, options: AskOpti
 
 def _here(place: Place) -> tuple[sa.ColumnElement[bool], ...]:
     columns = place_settings.c
-    return (columns.surface == place.surface, columns.tenant == place.tenant, columns.channel == place.channel)
+    return (columns.surface == place.surface, columns.tenant == place.tenant, columns.channel == channel_of(place))
 
 
 def _read(connection: sa.Connection, place: Place) -> PlaceSettings:
@@ -61,5 +62,5 @@ def _read(connection: sa.Connection, place: Place) -> PlaceSettings:
 def _write(connection: sa.Connection, place: Place, fresh: PlaceSettings) -> None:
     values = {"profile": fresh.profile, "pillars": fresh.pillars, "by": fresh.by, "at": fresh.at}
     if not connection.execute(sa.update(place_settings).where(*_here(place)).values(values)).rowcount:
-        key = {"surface": place.surface, "tenant": place.tenant, "channel": place.channel}
+        key = {"surface": place.surface, "tenant": place.tenant, "channel": channel_of(place)}
         connection.execute(sa.insert(place_settings).values({**key, **values}))

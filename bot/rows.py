@@ -9,9 +9,10 @@ import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
 
-from adapters.port import Invocation, MessageRef, ThreadRef
+from adapters.port import Invocation, MessageRef, Place, ThreadRef
 from bot.brief import Brief
 from bot.receipts import RunReceipt
+from bot.rules import channel_of
 from bot.schema import claims, runs
 from bot.stored import OverQuota, Posted, Quotas, StoredRun
 from teams.wire import dump, load
@@ -47,13 +48,19 @@ def over_quota(connection: sa.Connection, invocation: Invocation, quotas: Quotas
     workspace = [runs.c.surface == place.surface, runs.c.tenant == place.tenant, runs.c.created_at >= since]
     limits: tuple[tuple[Literal["person", "channel", "workspace"], int, list[Any]], ...] = (
         ("person", quotas.person, [runs.c.author == invocation.author]),
-        ("channel", quotas.channel, [runs.c.channel == place.channel]),
+        ("channel", quotas.channel, [in_channel(place)]),
         ("workspace", quotas.workspace, []),
     )
     for whom, limit, those in limits:
         if limit and _count(connection, *workspace, *those) >= limit:
             return OverQuota(whom, limit)
     return None
+
+
+def in_channel(place: Place) -> sa.ColumnElement[bool]:
+    """Whether a run is of a place's channel, or of what one person alone sees there."""
+    channel = channel_of(place)
+    return sa.or_(runs.c.channel == channel, runs.c.channel.startswith(f"{channel}/", autoescape=True))
 
 
 def _count(connection: sa.Connection, *where: Any) -> int:

@@ -27,11 +27,16 @@ class Rules:
         if self.allowed_channels is None:
             return True
         # A part of a channel is the channel's.
-        return bool(_names(place, place.channel.partition("/")[0]) & self.allowed_channels)
+        return bool(_names(place, channel_of(place)) & self.allowed_channels)
 
     def quotas_of(self, who: Invocation) -> Quotas:
         """The quotas that count for the one who asks."""
         return Quotas() if self.is_admin(who) else self.quotas
+
+
+def channel_of(place: Place) -> str:
+    """A place's channel, whether or not the place is the part of it that one person alone sees."""
+    return place.channel.partition("/")[0]
 
 
 def _names(place: Place, one: str) -> set[str]:

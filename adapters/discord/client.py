@@ -93,6 +93,13 @@ class PanelistClient(discord.AutoShardedClient):
             self.add_dynamic_items(ControlButton)
             await sync_if_changed(self.tree, self._config.folder)
 
+    async def launch_shards(self) -> None:
+        """Connect. The library asks Discord for the gateway's address where it has to ask how many shards there are;
+        where another one is set up, that counts."""
+        if self._config.gateway and self.shard_count is None:
+            self.shard_count, _, _ = await self.http.get_bot_gateway()
+        await super().launch_shards()
+
     async def on_shard_connect(self, shard_id: int) -> None:
         """Discord began a session: from now on a connection that breaks off loses nothing."""
         self.greeted.add(shard_id)
@@ -177,7 +184,12 @@ class Gateway:
             await _ended(connecting, watching)
 
     async def _watched(self) -> None:
+        greeted = 0
         while True:
+            if len(self._client.greeted) > greeted and self._down_since is not None:
+                # Discord begins one session in five seconds or so: many shards take longer than one may be down.
+                self._down_since = self._clock()
+            greeted = len(self._client.greeted)
             if self._up:
                 if self._down_since is not None:
                     log.info("discord.connected", shards=len(self._client.shards))

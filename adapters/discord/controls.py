@@ -15,12 +15,14 @@ CUSTOM_ID = 100
 
 PREFIX = "panelist:"
 FORM = f"{PREFIX}form"
+FORM_ALONE = f"{FORM}:p"
+"""The form of somebody who asked to be answered alone."""
 
 _RUN = r"[!-9;-~]{1,64}"
 _PART = r"expert/[a-z0-9_]{1,40}|synthesis"
 
 CONTROL_ID = re.compile(
-    rf"{PREFIX}(?:(?P<form>form)|(?P<verb>stop|retry):(?P<run>{_RUN})"
+    rf"{PREFIX}(?:(?P<form>form(?::p)?)|(?P<verb>stop|retry):(?P<run>{_RUN})"
     rf"|(?P<verdict>up|down):(?P<rated>{_RUN})(?::(?P<part>{_PART}))?)"
 )
 """Every `custom_id` of a button of ours, whole."""
@@ -35,15 +37,16 @@ class Button:
     style: Literal["grey", "red", "blurple"] = "grey"
 
 
-def buttons_of(controls: tuple[Control, ...], subject: Subject | None) -> tuple[Button, ...]:
-    """The buttons for `controls`; none of those whose press could not say what it is about."""
+def buttons_of(controls: tuple[Control, ...], subject: Subject | None, *, alone: bool = False) -> tuple[Button, ...]:
+    """The buttons for `controls`; none of those whose press could not say what it is about. `alone`: what their presses
+    ask for is for the presser alone."""
     buttons: list[Button] = []
     run = "" if subject is None else subject.run
     part = f":{subject.part}" if subject is not None and subject.part else ""
     for control in dict.fromkeys(controls):
         match control:
             case "form":
-                buttons.append(Button("More options", FORM))
+                buttons.append(Button("More options", FORM_ALONE if alone else FORM))
             case "stop":
                 buttons.append(Button("Stop", f"{PREFIX}stop:{run}", "red"))
             case "retry":

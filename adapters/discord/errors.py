@@ -27,6 +27,8 @@ POST_IN_THREAD = Need(
     "the bot may not post in this thread",
     "an admin can grant it View Channel, Send Messages in Threads and Attach Files here",
 )
+ATTACH = Need("the bot may not attach files in this channel", "an admin can grant it Attach Files here")
+REPLY = Need("the bot may not reply in this channel", "an admin can grant it Read Message History here")
 EDIT = Need("the bot may not see this channel", "an admin can grant it View Channel here")
 READ = Need(
     "the bot may not read this channel",
@@ -37,6 +39,10 @@ HANG = Need(
     "an admin can grant it Create Public Threads and Send Messages in Threads here",
 )
 MANAGE = Need("the bot may not delete or reopen this thread", "an admin can grant it Manage Threads here")
+RENAME = Need(
+    "the bot may not delete the thread, so an empty one with its name stays",
+    "an admin can delete it, and grant the bot Manage Threads here",
+)
 DIRECTLY = Need(
     "the bot may not send you direct messages",
     "allow direct messages from members of the server in its privacy settings",
@@ -49,6 +55,8 @@ USED_UP = Rejected("Discord takes no further messages by this gesture")
 
 ARCHIVED = 50083
 HAS_THREAD = 160004
+NO_REPLIES = 160002
+"""A reply by whoever may not read the history of messages."""
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
 TOKEN_REFUSED = NotDispatched("Discord does not accept the bot's token")
 """Not a right that one place lacks: with a new token everything that waits can be sent."""
@@ -56,10 +64,11 @@ TOKEN_REFUSED = NotDispatched("Discord does not accept the bot's token")
 _OVER = frozenset({10015, 10062, 50027})
 """Of a gesture's token: unknown, never known, invalid."""
 
+MESSAGE_GONE = Gone("the message was deleted")
 _GONE = {
-    UNKNOWN_CHANNEL: "the channel was deleted",
-    10004: "the bot is not in this server any more",
-    UNKNOWN_MESSAGE: "the message was deleted",
+    UNKNOWN_CHANNEL: Gone("the channel was deleted"),
+    10004: Gone("the bot is not in this server any more"),
+    UNKNOWN_MESSAGE: MESSAGE_GONE,
 }
 _PERMISSIONS = {
     20012: ("the app may not do that", "an admin can add the bot again"),
@@ -132,7 +141,7 @@ def _http_error(error: discord.HTTPException, need: Need) -> SendError:
     if status == 401:
         return TOKEN_REFUSED
     if code in _GONE:
-        return Gone(_GONE[code])
+        return _GONE[code]
     if code == 50007:
         return PermissionMissing("you take no direct messages from the bot", DIRECTLY.fix)
     if code in _PERMISSIONS:

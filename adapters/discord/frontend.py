@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from adapters.discord.boards import Boards
-from adapters.discord.errors import DIRECTLY, OVER
+from adapters.discord.errors import DIRECTLY, OVER, RENAME
 from adapters.discord.files import Files
 from adapters.discord.inbound import DIRECT, SURFACE
 from adapters.discord.layout import Message, doc_messages, text_of
@@ -33,15 +33,18 @@ from adapters.port import (
     Capabilities,
     Doc,
     FrontEndFailed,
+    Gone,
     Health,
     Inbound,
     Invocation,
     Markdown,
     MessageRef,
+    NotDispatched,
     NotSafe,
     Pace,
     PermissionMissing,
     Place,
+    RateLimited,
     Receipt,
     Rejected,
     SendError,
@@ -88,8 +91,8 @@ class DiscordFrontEnd:
         self._memory, self._poster = memory, Poster(native, memory)
         self._responders = Responders(native, wait, clock)
         self._windows = Windows(native, self._responders, memory)
-        self._boards = Boards(native, self._windows)
         self._roots = Roots(native, self._responders, self._windows, memory)
+        self._boards = Boards(native, self._windows, self._roots.notice_of)
         self._files = files or Files()
         self._serving: Serving | None = None
         self._trouble: Callable[[], str] = lambda: ""
@@ -159,6 +162,7 @@ class DiscordFrontEnd:
             self._native.closed = True
             self._closed.set()
             await self._responders.close()
+            await self._native.close()
 
     # What goes out
 
@@ -201,7 +205,7 @@ class DiscordFrontEnd:
         """Tell the asker alone: unseen by others where a gesture allows for it, else by direct message."""
         if self._native.closed:
             return failed(CLOSED)
-        messages = doc_messages(replace(doc, mention=""))
+        messages = doc_messages(replace(doc, mention=""), alone=is_private(invocation.place))
         for message in messages:
             error = await self._tell(invocation, message)
             if error is not None:
@@ -242,7 +246,7 @@ class DiscordFrontEnd:
 
     async def remove(self, ref: MessageRef) -> SendError | None:
         """Delete the native messages of a post. A thread goes with the root that it hangs from, where the bot may
-        delete it; without that right an empty one stays."""
+        delete it; without that right an empty one stays, that does not tell what was asked."""
         thread = ref.thread
         for native in ref.ids:
             if is_window(thread):
@@ -255,10 +259,19 @@ class DiscordFrontEnd:
         return None
 
     async def _remove(self, thread: ThreadRef, native: str) -> SendError | None:
+        kept: SendError | None = None
         if hangs(thread) and native == thread.root:
             error = await self._native.delete_thread(thread.thread)
             if isinstance(error, PermissionMissing):
                 log.info("discord.thread_kept", thread=thread.thread)
+                kept = await self._native.empty_thread(thread.thread)
+                if isinstance(kept, RateLimited | NotDispatched | Unknown):
+                    return kept
             elif error is not None:
                 return error
-        return await self._native.delete(channel_with(thread, native), native)
+        return await self._native.delete(channel_with(thread, native), native) or _kept(kept)
+
+
+def _kept(error: SendError | None) -> SendError | None:
+    """Why a thread stays with its name, in one sentence whatever Discord refused."""
+    return None if error is None or isinstance(error, Gone) else PermissionMissing(RENAME.what, RENAME.fix)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import discord
 
-from adapters.discord.controls import command_of
+from adapters.discord.controls import FORM_ALONE, command_of
 from adapters.discord.modal import Carried, Submission, Upload, about
 from adapters.keys import key_of
 from adapters.port import AskOptions, Attachment, Departed, Invocation, Origin, Place, Withdrawn
@@ -71,7 +71,8 @@ def from_press(gesture: Gesture) -> Invocation | None:
     text, run = found
     message = gesture.message
     # Only what a run says to one person alone is unseen and about a run: other unseen messages are notices.
-    private = bool(run) and message is not None and message.flags.ephemeral
+    unseen = bool(run) and message is not None and message.flags.ephemeral
+    private = unseen or gesture.custom_id == FORM_ALONE
     return _asked(gesture, text, "control", run=run, private=private)
 
 

@@ -57,9 +57,10 @@ class _Piece:
     alerts: str = ""
 
 
-def doc_messages(doc: Doc) -> tuple[Message, ...]:
+def doc_messages(doc: Doc, *, alone: bool = False) -> tuple[Message, ...]:
     """The native messages of one document, first to last, ten at the most: if it is longer, the last says in which file
-    the whole text is. The mention is below the title, files and buttons are in the last."""
+    the whole text is. The mention is below the title, files and buttons are in the last. `alone`: it is told where one
+    person asks alone."""
     pieces = chain(_head(doc), _body(doc.blocks))
     packed = list(islice(_packed(pieces), MOST_MESSAGES + 1)) or [[_Piece("…")]]
     files = doc.files
@@ -73,7 +74,7 @@ def doc_messages(doc: Doc) -> tuple[Message, ...]:
         )
         for pieces in packed
     ]
-    buttons = buttons_of(doc.controls, doc.subject)[:MESSAGE_BUTTONS]
+    buttons = buttons_of(doc.controls, doc.subject, alone=alone)[:MESSAGE_BUTTONS]
     messages[-1] = replace(messages[-1], buttons=buttons, files=_attached(files))
     return tuple(messages)
 
@@ -98,6 +99,16 @@ def board_message(board: Board, notice: str = "") -> Message:
         buttons_of(board.controls, Subject(board.run))[:MESSAGE_BUTTONS],
         mention=_user(root.mention),
     )
+
+
+def without_files(message: Message) -> Message:
+    """The message where no files may be attached, with a word on that in their place."""
+    count, names = len(message.files), ", ".join(f"`{file.name}`" for file in message.files)
+    for missing in (f"{names} {'is' if count == 1 else 'are'}", "the file is" if count == 1 else f"{count} files are"):
+        note = f"-# Attach Files is missing, so {missing} not here; `panelist runs show` has it"
+        if size(text_of(message)) + 1 + size(note) <= MESSAGE_TEXT:
+            break
+    return replace(message, texts=(*message.texts, note), files=())
 
 
 def text_of(message: Message) -> str:

@@ -1,12 +1,12 @@
 """Calls to Discord, one method each: Discord's answer, or what its failure means for what was sent.
 
-Nothing is sent twice here, but for one case in which Discord said that it did nothing: a thread that has to be opened
-again first.
+Nothing is sent twice here, but for cases in which Discord said that it did nothing: a thread that has to be opened
+again first, a reply where the bot may not reply, files where it may not attach any.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import discord
@@ -14,14 +14,18 @@ import discord
 from adapters.discord.errors import (
     ANSWER,
     ARCHIVED,
+    ATTACH,
     CALL_ERRORS,
     DIRECTLY,
     EDIT,
     HANG,
     HAS_THREAD,
     MANAGE,
+    NO_REPLIES,
     OVER,
     READ,
+    RENAME,
+    REPLY,
     TOKEN_REFUSED,
     UNKNOWN_CHANNEL,
     UNKNOWN_MESSAGE,
@@ -31,7 +35,7 @@ from adapters.discord.errors import (
     refuses_token,
     send_error,
 )
-from adapters.discord.layout import Message
+from adapters.discord.layout import Message, without_files
 from adapters.discord.marks import found_in, mark_of, nonce_of
 from adapters.discord.refusals import Refusals
 from adapters.discord.views import files_of, mentions_of, view_of
@@ -44,6 +48,12 @@ CLOSED = NotDispatched("the Discord front end is closed")
 
 LONGEST_CALL = 120.0
 """Seconds of one call, the library's own waits for rate limits and its tries after a 5xx among them."""
+
+LAST_SECONDS = 3.0
+"""How long calls that nobody waits for any more may go on when the adapter is closed."""
+
+DELETED_NAME = "deleted"
+"""What a thread is called that the bot may not delete."""
 
 ARCHIVE_AFTER: Literal[1440] = 1440
 """Minutes without a word after which Discord closes a thread: a day. A new post opens it again."""
@@ -98,6 +108,7 @@ class Native:
     def __init__(self, client: discord.Client, refusals: Refusals | None = None) -> None:
         self.client, self.refusals = client, refusals or Refusals()
         self.closed = False
+        self._left: set[asyncio.Future[Any]] = set()
         self.token_refused = asyncio.Event()
 
     async def call(self, channel: str, need: Need, call: Callable[[], Awaitable[T]]) -> T | SendError:
@@ -110,8 +121,7 @@ class Native:
         if hindered is not None:
             return hindered
         try:
-            async with asyncio.timeout(LONGEST_CALL):
-                answer = await call()
+            answer = await self._ended(call)
         except CALL_ERRORS as error:
             said = send_error(error, need)
             self._note(error)
@@ -131,11 +141,38 @@ class Native:
         if hindered is not None:
             return hindered
         try:
-            async with asyncio.timeout(LONGEST_CALL):
-                return await call()
+            return await self._ended(call)
         except CALL_ERRORS as error:
             self._note(error)
             return OVER if refuses_token(error) else send_error(error, ANSWER)
+
+    async def close(self) -> None:
+        """Call nothing more, and see the calls end that nobody waits for any more."""
+        self.closed = True
+        if self._left:
+            await asyncio.wait(self._left, timeout=LAST_SECONDS)
+        left = list(self._left)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _ended(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The end of a call, which is waited for within bounds and never cancelled: the library, cancelled while it
+        waits out a rate limit of the bot as a whole, would hold back every later call for ever."""
+        task = asyncio.ensure_future(_made(call))
+        try:
+            async with asyncio.timeout(LONGEST_CALL):
+                return await asyncio.shield(task)
+        finally:
+            if not task.done():
+                self._left.add(task)
+                task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: asyncio.Future[Any]) -> None:
+        self._left.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._note(error)
 
     def _note(self, error: BaseException) -> None:
         if counts_as_invalid(error):
@@ -144,19 +181,39 @@ class Native:
     # Messages
 
     async def say(self, spot: Spot, message: Message, mark: Mark) -> str | SendError:
-        """Post a message; its id."""
+        """Post a message; its id. Where the bot may not attach files, the message says so in their place."""
+        if not message.files:
+            return await self._say(spot, message, mark)
+        sent = await self._say(replace(spot, need=ATTACH), message, mark)
+        if sent == PermissionMissing(ATTACH.what, ATTACH.fix):
+            return await self._say(spot, without_files(message), mark)
+        if isinstance(sent, str):
+            self.refusals.granted(spot.channel, spot.need)
+        return sent
+
+    async def _say(self, spot: Spot, message: Message, mark: Mark) -> str | SendError:
+        async def send() -> str:
+            replies = bool(spot.replies_to) and self.refusals.hinder(spot.channel, REPLY) is None
+            try:
+                return await self._send(spot, message, mark, replies=replies)
+            except discord.HTTPException as error:
+                if not replies or code_of(error) != NO_REPLIES:
+                    raise
+                self._note(error)
+                self.refusals.refused(spot.channel, REPLY, PermissionMissing(REPLY.what, REPLY.fix))
+            return await self._send(spot, message, mark, replies=False)
+
+        return await self.call(spot.channel, spot.need, send)
+
+    async def _send(self, spot: Spot, message: Message, mark: Mark, *, replies: bool) -> str:
         reply: dict[str, Any] = {}
-        if spot.replies_to:
+        if replies:
             to = discord.MessageReference(
                 message_id=int(spot.replies_to), channel_id=int(spot.channel), fail_if_not_exists=False
             )
             reply = {"reference": to, "mention_author": False}
-        sent = await self.call(
-            spot.channel,
-            spot.need,
-            lambda: self._channel(spot.channel).send(**posted(message, mark.id), nonce=mark.nonce, **reply),
-        )
-        return sent if isinstance(sent, SendError) else str(sent.id)
+        sent = await self._channel(spot.channel).send(**posted(message, mark.id), nonce=mark.nonce, **reply)
+        return str(sent.id)
 
     async def edit(self, channel: str, native: str, message: Message, mark: int) -> SendError | None:
         """Put a message in place of another."""
@@ -211,6 +268,19 @@ class Native:
             )
         )
 
+    async def empty_thread(self, thread: str) -> SendError | None:
+        """Leave nothing of its topic in the name of a thread, and close it: its own the bot may."""
+        return error_of(
+            await self._opened(
+                thread,
+                RENAME,
+                lambda: _unless(
+                    lambda: self.client.http.edit_channel(int(thread), name=DELETED_NAME, archived=True),
+                    UNKNOWN_CHANNEL,
+                ),
+            )
+        )
+
     async def direct_channel(self, person: str) -> str | SendError:
         """The channel in which the bot and one person talk."""
         channel = await self.call(
@@ -235,6 +305,10 @@ class Native:
             return await call()
 
         return await self.call(channel, need, again)
+
+
+async def _made(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
 
 
 async def _unless(call: Callable[[], Awaitable[Any]], *codes: int) -> None:

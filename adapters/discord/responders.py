@@ -210,7 +210,10 @@ class Responders:
             if isinstance(answer, SendError):
                 log.info("gesture.not_acknowledged", gesture=responder.key, error=type(answer).__name__)
                 if answer is ANSWERED:
-                    self._settle(responder, "answered")
+                    # The library may have said it twice, because it was told a 5xx; or somebody else has answered.
+                    await self._original(responder, responder.key)
+                    if responder.state == "open":
+                        self._settle(responder, "acknowledged" if responder.of_component else "answered")
                 else:
                     self._unanswered(responder, answer)
                 return

@@ -50,6 +50,7 @@ class Roots:
         self._native, self._responders, self._windows, self._memory = native, responders, windows, memory
         self._poster = Poster(native, memory)
         self._opened: OrderedDict[str, ThreadRef] = OrderedDict()
+        self._lacking: OrderedDict[ThreadRef, None] = OrderedDict()
 
     async def open(self, invocation: Invocation, doc: Doc, key: str) -> ThreadRef | SendError:
         """Show the root, and give the thread of its run."""
@@ -61,6 +62,10 @@ class Roots:
         else:
             thread = await self._open(invocation, board, key)
         return self._noted(key, thread)
+
+    def notice_of(self, thread: ThreadRef) -> str:
+        """What a root says about where the answers are; why there, as long as this process knows it."""
+        return notice_of(thread, lacks_right=thread in self._lacking)
 
     async def find(self, invocation: Invocation, key: str) -> ThreadRef | SendError | Unreadable | None:
         """The thread whose root has this key. A root that stands without its thread gets it."""
@@ -76,7 +81,7 @@ class Roots:
         return self._noted(key, thread)
 
     async def _open(self, invocation: Invocation, board: Board, key: str) -> ThreadRef | SendError:
-        lacking = self._lacking(invocation)
+        lacking = self._missing(invocation)
         if lacking is not None:
             return lacking
         hung = self._may_hang(invocation)
@@ -84,14 +89,16 @@ class Roots:
         if isinstance(root, SendError):
             return root
         thread = await self._thread(invocation, root, _name(board.title))
-        if isinstance(thread, ThreadRef) and hung and notice_of(thread):
+        if isinstance(thread, ThreadRef) and hung and self.notice_of(thread):
             # It was hoped that a thread can hang from it. Each board says it again, should this edit fail.
-            message = board_message(board, notice_of(thread))
+            message = board_message(board, self.notice_of(thread))
             await self._native.edit(thread.thread, root, message, Mark(key).id)
         return thread
 
     def _message(self, invocation: Invocation, board: Board, *, hung: bool) -> Message:
-        return board_message(board, "" if hung else notice_of(_replies(invocation, "")))
+        if hung:
+            return board_message(board)
+        return board_message(board, notice_of(_replies(invocation, ""), lacks_right=self._takes_threads(invocation)))
 
     async def _show(self, invocation: Invocation, message: Message, key: str) -> str | SendError:
         """The root's id: as the first response to a gesture, else by the bot's token."""
@@ -126,24 +133,36 @@ class Roots:
     async def _thread(self, invocation: Invocation, root: str, name: str) -> ThreadRef | SendError:
         """The thread of a root that stands: the one that hangs from it, or else where the replies to it go."""
         if not self._may_hang(invocation):
-            return _replies(invocation, root)
+            return self._replying(invocation, root, lacks_right=self._takes_threads(invocation))
         error = await self._native.hang(invocation.place.channel, root, name)
         if isinstance(error, PermissionMissing | Rejected):
             log.info("discord.no_thread", channel=invocation.place.channel, error=type(error).__name__)
-            return _replies(invocation, root)
+            return self._replying(invocation, root, lacks_right=isinstance(error, PermissionMissing))
         return ThreadRef(invocation.place, root, root) if error is None else error
 
-    def _may_hang(self, invocation: Invocation) -> bool:
-        """Whether a thread is worth trying: not in direct messages and threads, nor where it is known to be refused."""
+    def _replying(self, invocation: Invocation, root: str, *, lacks_right: bool) -> ThreadRef:
+        thread = _replies(invocation, root)
+        if lacks_right:
+            self._lacking[thread] = None
+            if len(self._lacking) > MOST_THREADS:
+                self._lacking.popitem(last=False)
+        return thread
+
+    def _takes_threads(self, invocation: Invocation) -> bool:
+        """Whether threads can hang there from messages: not in direct messages, threads and voice channels."""
         if invocation.within or invocation.place.tenant == DIRECT:
             return False
         kind = getattr(self._channel(invocation), "type", None)
-        if isinstance(kind, discord.ChannelType) and kind not in _HANGS_IN:
+        return not isinstance(kind, discord.ChannelType) or kind in _HANGS_IN
+
+    def _may_hang(self, invocation: Invocation) -> bool:
+        """Whether a thread is worth trying: not where it is known to be refused."""
+        if not self._takes_threads(invocation):
             return False
         rights = self._rights(invocation)
         return rights is None or (rights.create_public_threads and rights.send_messages_in_threads)
 
-    def _lacking(self, invocation: Invocation) -> PermissionMissing | None:
+    def _missing(self, invocation: Invocation) -> PermissionMissing | None:
         """What is known to be missing for any answer: with a gesture Discord says what the bot may do there."""
         rights = self._rights(invocation)
         if rights is None or invocation.place.tenant == DIRECT:

@@ -11,7 +11,8 @@ ORIGINAL = "@original"
 """A window's root where it is the first response to a gesture, as Discord calls that."""
 
 IN_DIRECT = "Answers follow below: there are no threads in a direct message."
-AS_REPLIES = (
+AS_REPLIES = "Answers follow below as replies."
+LACKING_THREADS = (
     "Answers follow below as replies: I may not create threads here. "
     "An admin can grant Create Public Threads and Send Messages in Threads."
 )
@@ -74,10 +75,12 @@ def channel_with(thread: ThreadRef, native: str) -> str:
     return root_channel(thread) if native == thread.root else thread.thread
 
 
-def notice_of(thread: ThreadRef) -> str:
-    """What its root says about where the answers are."""
+def notice_of(thread: ThreadRef, *, lacks_right: bool = False) -> str:
+    """What its root says about where the answers are. `lacks_right`: a right is missing for a thread there."""
     if is_window(thread) or hangs(thread):
         return ""
     if thread.place.tenant == DIRECT:
         return IN_DIRECT
-    return AS_REPLIES if thread.thread == thread.place.channel else ""
+    if thread.thread != thread.place.channel:
+        return ""
+    return LACKING_THREADS if lacks_right else AS_REPLIES

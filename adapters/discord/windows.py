@@ -124,7 +124,7 @@ class Windows:
     async def change(self, thread: ThreadRef, message: Message, mark: int) -> SendError | None:
         """Put a message in place of the root. A window that closed says so as a refusal: its posts go on directly."""
         if channel := _direct_channel(thread.root):
-            return await self._native.edit(channel, thread.root.partition("/")[2], message, mark)
+            return await self._native.edit(channel, thread.root.partition("/")[2], _unpressed(message), mark)
         responder, native = self._by(thread, thread.root)
         if responder is None:
             return CLOSED_WINDOW
@@ -162,7 +162,7 @@ class Windows:
         channel = await self._native.direct_channel(person_of(place))
         if isinstance(channel, SendError):
             return _refused(channel)
-        sent = await self._native.say(Spot(channel, DIRECTLY), message, mark)
+        sent = await self._native.say(Spot(channel, DIRECTLY), _unpressed(message), mark)
         return _refused(sent) if isinstance(sent, SendError) else f"{channel}/{sent}"
 
     async def _look(self, place: Place, key: str) -> Shown | SendError | Unreadable:
@@ -196,6 +196,11 @@ def _direct_channel(native: str) -> str:
     """The channel of a direct message; empty for one that went by a gesture's token."""
     channel, _, message = native.partition("/")
     return channel if channel.isdecimal() and message.isdecimal() else ""
+
+
+def _unpressed(message: Message) -> Message:
+    """A message of a window as it is told directly: there a press would be asked in another place than the run's."""
+    return replace(message, buttons=())
 
 
 def _directly(key: str) -> str:

@@ -341,9 +341,9 @@ async def test_a_slash_command_that_stops_or_retries_is_answered_and_a_press_is_
         await front.say("/panel Open?", key="run")
         await until(lambda: held.waiting)
         await front.say("/panel stop")
-        assert front.told("ann")[-1].startswith("Stopping.")
+        assert "Stopping." in front.told("ann")[-1]
         await house.intake.settled()
         await front.say("/panel retry")
-        assert front.told("ann")[-1].startswith("Asking those experts again")
+        assert "Asking those experts again" in front.told("ann")[-1]
         held.go.set()
         await house.intake.settled()

@@ -187,8 +187,8 @@ def respond(world: World, interaction_id: str, token: str, body: Json, files: me
         ephemeral, loading = gesture.original in world.seen_by, kind == 5
         answer["interaction"] |= {"response_message_id": gesture.original, "response_message_loading": loading}
         answer["interaction"]["response_message_ephemeral"] = ephemeral
-    # The document knows a message's response and an update's; a deferred one has the message as well.
-    return answer | ({"resource": resource} if kind in (4, 5, 7) else {})
+    # Only what shows a message at once has a resource ("Interaction Callback Resource Object").
+    return answer | ({"resource": resource} if kind in (4, 7) else {})
 
 
 def first(world: World, gesture: Gesture, kind: int, data: Json, files: messages.Files) -> Json:

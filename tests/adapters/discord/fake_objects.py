@@ -212,7 +212,15 @@ class FakeHttp:
         await self.client.did("delete_channel", channel_id, do)
 
     async def edit_channel(self, channel_id: int, **arguments: Any) -> None:
-        do = lambda: self.client.archived.discard(channel_id)  # noqa: E731
+        def do() -> None:
+            if channel_id in self.client.archived and arguments.get("archived"):
+                raise ARCHIVED
+            self.client.archived.discard(channel_id)
+            if arguments.get("archived"):
+                self.client.archived.add(channel_id)
+            if channel_id in self.client.threads:
+                self.client.threads[channel_id] = arguments.get("name", self.client.threads[channel_id])
+
         await self.client.did("edit_channel", channel_id, do, **arguments)
 
 

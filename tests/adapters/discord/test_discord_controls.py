@@ -23,6 +23,12 @@ def test_a_press_is_the_command_that_the_button_stands_for():
     ]
 
 
+def test_more_options_for_one_alone_is_the_same_command_by_another_id():
+    [button] = buttons_of(("form",), None, alone=True)
+    assert button.custom_id == "panelist:form:p"
+    assert command_of(button.custom_id) == ("/panel", "")
+
+
 def test_a_whole_run_can_be_rated():
     up, down = buttons_of(("rate",), Subject("r1"))
     assert command_of(up.custom_id) == ("/panel rate up", "r1")

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,20 @@ from tests.adapters.discord.fake_discord import FakeDiscord
 from tests.adapters.discord.fake_faults import Answer, Broken, Limited, Lost, Masked
 from tests.adapters.discord.fake_limits import Limits, Rate
 from tests.adapters.discord.fake_reading import alerts, buttons, chips, live_links, plain, texts
-from tests.adapters.discord.fake_world import ANN, ANN_DM, BOB, COMPONENTS_V2, GENERAL, HOME, OTHER, Channel, Guild
+from tests.adapters.discord.fake_world import (
+    ANN,
+    ANN_DM,
+    BOB,
+    BOT_RIGHTS,
+    COMPONENTS_V2,
+    GENERAL,
+    HOME,
+    OTHER,
+    Channel,
+    Guild,
+)
 from tests.adapters.discord.served import Office, connected, office, serving
-from tests.house import Held, until
+from tests.house import Held, good, until
 from tests.model_server import hang, model_server
 
 ROOT = Path(__file__).parents[3]
@@ -560,3 +572,57 @@ async def test_fault_17_discord_a_kill_while_a_send_is_under_way_neither_loses_n
         thread = discord.shown(root["id"])
         assert len(thread) == len(set(thread))
         assert sum("speaks" in text for text in thread[1:]) == 6
+
+
+# Rights
+
+
+async def verbose_one(prompt: Prompt):
+    """An answer that is longer than a post may be, so that the whole of it is in a file."""
+    return (
+        expert_reply("head", analysis="word " * 12_000) if prompt.perspective == "cost_examiner" else await good(prompt)
+    )
+
+
+async def test_fault_40_discord_answers_are_shown_where_neither_history_may_be_read_nor_threads_created() -> None:
+    rights = tuple(right for right in BOT_RIGHTS if right not in ("read_message_history", "create_public_threads"))
+    async with FakeDiscord() as discord:
+        discord.add(replace(GENERAL, rights=rights))
+        async with office(discord=discord) as at:
+            await at.panel()
+            await finished(at)
+            assert at.text(GENERAL).count("speaks") >= 6
+
+
+async def test_fault_40_discord_a_file_that_may_not_be_attached_loses_nothing_else() -> None:
+    rights = tuple(right for right in BOT_RIGHTS if right != "attach_files")
+    async with FakeDiscord() as discord:
+        discord.add(replace(GENERAL, rights=rights))
+        async with office(script=verbose_one, discord=discord) as at:
+            await at.panel()
+            await finished(at)
+            assert "Attach Files is missing" in at.text()
+
+
+async def test_fault_40_discord_a_deleted_root_does_not_lose_what_its_thread_can_show() -> None:
+    held = Held()
+    async with office(script=held) as at:
+        await at.panel()
+        root, _ = await at.button("Stop")
+        await until(lambda: held.waiting and root["id"] in at.discord.threads)
+        at.discord.delete_message(root)
+        held.go.set()
+        await finished(at)
+        assert sum("speaks" in said for said in at.discord.shown(root["id"])) == 6
+
+
+async def test_discord_a_slash_command_that_stops_a_run_is_answered_unseen_and_leaves_nothing_that_thinks() -> None:
+    held = Held()
+    async with office(script=held) as at:
+        await at.panel()
+        await at.button("Stop")
+        gesture = await at.discord.slash(ANN, GENERAL, "panel", topic="stop")
+        await at.told("Stopping.")
+        assert gesture.ephemeral
+        await at.until("stopped")
+        await at.house.intake.settled()

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.discord.files import Files
 from adapters.discord.refusals import Refusals
-from adapters.discord.threads import AS_REPLIES, IN_DIRECT
+from adapters.discord.threads import AS_REPLIES, IN_DIRECT, LACKING_THREADS
 from adapters.port import (
     AskForm,
     Attachment,
@@ -196,20 +196,30 @@ async def test_where_no_thread_may_be_created_posts_are_replies_and_the_fix_is_n
         [root] = client.standing[CHANNEL]
         assert thread == ThreadRef(PLACE, str(CHANNEL), str(root.id))
         assert not client.asked("create_thread")
-        assert AS_REPLIES in root.text
+        assert LACKING_THREADS in root.text
         await front.post(thread, ANSWER, key="run/1")
         assert client.standing[CHANNEL][1].reply_to == root.id
 
 
-@pytest.mark.parametrize("error", [MISSING_PERMISSIONS, MISSING_ACCESS, refusal(400, 160006), refusal(400, 50024)])
-async def test_a_thread_that_is_refused_becomes_replies_with_a_notice(front, client, error):
+@pytest.mark.parametrize(
+    ("error", "notice"),
+    [
+        (MISSING_PERMISSIONS, LACKING_THREADS),
+        (MISSING_ACCESS, LACKING_THREADS),
+        (refusal(400, 160006), AS_REPLIES),
+        (refusal(400, 50024), AS_REPLIES),
+    ],
+)
+async def test_a_thread_that_is_refused_becomes_replies_with_a_notice_that_names_a_right_only_if_one_lacks(
+    front, client, error, notice
+):
     client.script("create_thread", error)
     thread = await front.open_thread(ASKED, ROOT, key="run/root")
     [root] = client.standing[CHANNEL]
     assert thread == ThreadRef(PLACE, str(CHANNEL), str(root.id))
-    assert AS_REPLIES in root.text
+    assert notice in root.text
     await front.board(thread, BOARD, revision=1)
-    assert AS_REPLIES in root.text
+    assert notice in root.text
     assert "Economist" in root.text
 
 
@@ -218,6 +228,8 @@ async def test_a_voice_channel_has_no_threads(front, client):
     async with Served(front):
         await front.take(ASKED, FakeGesture(client, channel=channel))
         thread = await front.open_thread(ASKED, ROOT, key="run/root")
+        [root] = client.standing[CHANNEL]
+        assert AS_REPLIES in root.text
     assert not client.asked("create_thread")
     assert thread.thread == str(CHANNEL)
 
@@ -597,9 +609,55 @@ async def test_a_board_that_was_not_shown_is_shown_by_its_revision_again(front, 
     assert (await front.board(thread, BOARD, revision=1)).outcome == "sent"
 
 
-async def test_a_board_whose_root_was_deleted_says_that_it_is_gone(front, client):
-    client.script("edit", UNKNOWN_MESSAGE)
-    assert isinstance((await front.board(HUNG, BOARD, revision=1)).error, Gone)
+async def test_a_board_whose_root_was_deleted_says_nothing_about_its_thread(front, client):
+    client.script("edit", UNKNOWN_MESSAGE, refusal(404, 10003))
+    assert isinstance((await front.board(HUNG, BOARD, revision=1)).error, Rejected)
+    assert isinstance((await front.board(HUNG, BOARD, revision=2)).error, Gone), "the channel, and all in it"
+
+
+async def test_where_history_may_not_be_read_what_would_be_a_reply_is_a_message_and_is_not_tried_each_time(
+    front, client
+):
+    client.script("send", refusal(403, 160002))
+    receipt = await front.post(REPLIES, ANSWER, key="run/1")
+    assert receipt.outcome == "sent"
+    assert (await front.post(REPLIES, ANSWER, key="run/2")).outcome == "sent"
+    assert [message.reply_to for message in client.standing[CHANNEL]] == [None, None]
+    assert len(client.asked("send")) == 3
+
+
+async def test_where_files_may_not_be_attached_a_post_says_which_is_missing_and_others_are_not_held_back(front, client):
+    client.script("send", MISSING_PERMISSIONS)
+    filed = Doc("Long", (Markdown("word"),), files=(OutFile("long.md", "all of it"),))
+    assert (await front.post(HUNG, filed, key="run/1")).outcome == "sent"
+    [message] = client.standing[400]
+    assert "Attach Files is missing, so `long.md` is not here; `panelist runs show` has it" in message.text
+    assert message.files == []
+    assert (await front.post(HUNG, ANSWER, key="run/2")).outcome == "sent"
+    assert (await front.post(HUNG, filed, key="run/3")).outcome == "sent"
+    assert len(client.asked("send")) == 4, "the files are not tried each time"
+
+
+async def test_where_nothing_may_be_sent_a_post_with_files_says_so(front, client):
+    client.script("send", MISSING_PERMISSIONS, MISSING_PERMISSIONS)
+    filed = Doc("Long", files=(OutFile("long.md", "all of it"),))
+    error = (await front.post(HUNG, filed, key="run/1")).error
+    assert isinstance(error, PermissionMissing)
+    assert "may not post" in error.what
+
+
+async def test_a_call_that_nobody_waits_for_any_more_goes_on_to_its_end(front, client):
+    answered = asyncio.Event()
+    client.script("send", answered)
+    posting = asyncio.create_task(front.post(HUNG, ANSWER, key="run/1"))
+    while not client.asked("send"):
+        await asyncio.sleep(0)
+    posting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await posting
+    asyncio.get_running_loop().call_soon(answered.set)
+    await front.close()
+    assert len(client.standing[400]) == 1
 
 
 async def test_a_board_in_a_thread_that_fell_asleep_opens_it_again(front, client):
@@ -876,7 +934,52 @@ async def test_a_thread_that_may_not_be_deleted_stays_empty(front, client):
     client.script("delete_channel", MISSING_PERMISSIONS)
     assert await front.remove(MessageRef(thread, (thread.root,))) is None
     assert client.standing[CHANNEL] == []
-    assert len(client.threads) == 1
+    assert client.threads == {int(thread.thread): "deleted"}, "its name was the topic"
+    assert client.archived == {int(thread.thread)}
+
+
+async def test_a_thread_that_may_not_even_be_renamed_is_told_of(front, client):
+    thread = await front.open_thread(ASKED, ROOT, key="run/root")
+    client.script("delete_channel", MISSING_PERMISSIONS)
+    client.script("edit_channel", MISSING_PERMISSIONS)
+    error = await front.remove(MessageRef(thread, (thread.root,)))
+    assert client.standing[CHANNEL] == []
+    assert isinstance(error, PermissionMissing)
+    assert "an empty one with its name stays" in error.what
+
+
+async def test_a_window_that_is_told_directly_has_no_buttons_for_they_would_be_pressed_elsewhere(front, client):
+    filed = Doc("Synthesis", (Markdown("words"),), subject=Subject("run", "synthesis"), controls=("rate",))
+    thread = ThreadRef(PRIVATE, "window/lost", "@original")
+    assert (await front.post(thread, filed, key="run/1")).outcome == "sent"
+    [message] = client.standing[direct_with(ANN)]
+    assert message.buttons == []
+
+
+@pytest.mark.parametrize(("place", "carried"), [(PRIVATE, "panelist:form:p"), (PLACE, "panelist:form")])
+async def test_more_options_of_a_private_notice_stay_private(front, client, place, carried):
+    invocation, gesture = asked(place), FakeGesture(client)
+    async with Served(front):
+        await front.take(invocation, gesture)
+        await front.notify(invocation, Doc("Help", controls=("form",)))
+        [told] = client.standing[CHANNEL]
+    assert told.buttons == [carried]
+
+
+async def test_an_announcement_that_the_library_sent_twice_is_one(client):
+    front = front_end(client, wait=lambda: asyncio.sleep(0))
+    gesture = FakeGesture(client)
+    # Told a 5xx, the library sends it again, and is told that it was answered.
+    client.script("defer", Lost(refusal(400, 40060)))
+    async with Served(front):
+        await front.take(ASKED, gesture)
+        async with asyncio.timeout(5):
+            while not client.asked("original_response"):
+                await asyncio.sleep(0)
+        await front.open_thread(ASKED, ROOT, key="run/root")
+        [root] = client.standing[CHANNEL]
+    assert not root.flags.loading
+    assert "Should we move?" in root.text
 
 
 async def test_a_root_of_replies_leaves_its_channel_alone(front, client):

@@ -93,6 +93,36 @@ async def test_a_gateway_that_stays_down_ends_the_front_end():
         await asyncio.wait_for(running, 5)
 
 
+async def test_a_gateway_that_begins_one_session_after_the_other_is_given_its_time():
+    client, now = FakeClient(FakeShard(), count=3), [0.0]
+    gateway = Gateway(client, down_seconds=30, watch_seconds=0.001, clock=lambda: now[0])
+    running = asyncio.create_task(gateway.run())
+    await asyncio.sleep(0.02)
+    for number in (1, 2):
+        now[0] += 20.0
+        await asyncio.sleep(0.02)
+        assert not running.done()
+        client.shards[number] = FakeShard()
+        client.greeted.add(number)
+        await asyncio.sleep(0.02)
+    assert gateway.trouble() == ""
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_gateway_that_is_set_up_counts_where_discord_says_how_many_shards_there_are(tmp_path):
+    async with (
+        FakeDiscord() as discord,
+        FakeDiscord() as other,
+        connected(discord, tmp_path, gateway=other.gateway_url) as front,
+    ):
+        ending = asyncio.create_task(front.serve(Taken()))
+        await other.connected()
+        await front.close()
+        await ending
+
+
 async def test_a_gateway_that_comes_back_in_time_goes_on():
     shard, now = FakeShard(closed=True), [0.0]
     gateway = Gateway(FakeClient(shard), down_seconds=30, watch_seconds=0.001, clock=lambda: now[0])

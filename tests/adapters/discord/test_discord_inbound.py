@@ -162,6 +162,11 @@ def test_more_options_under_a_notice_asks_in_the_channel_for_all_to_see():
     assert (asked.text, asked.run, asked.place.channel) == ("/panel", "", str(GENERAL))
 
 
+def test_a_press_on_the_more_options_of_somebody_who_asked_alone_asks_alone():
+    asked = from_press(FakeGesture(custom_id="panelist:form:p", message=FakeMessage(flags=UNSEEN)))
+    assert (asked.text, asked.run, asked.place.channel) == ("/panel", "", f"{GENERAL}/{ANN}")
+
+
 def test_anybody_who_presses_under_a_guests_answer_is_in_the_guests_place():
     asked = from_press(as_guest(custom_id="panelist:stop:r1", message=FakeMessage(), user=FakeUser(BEN)))
     assert (asked.place.tenant, asked.author) == (f"user/{ANN}", str(BEN))

@@ -297,4 +297,4 @@ def _row(row: BoardRow, longest: int, style: Style, render: Callable[[str], str]
 def _board_text(title: str, board: Board) -> str:
     lines = [title, *(f"{MARKS[row.state]} {row_source(row)}" for row in board.rows), board.note]
     said = "\n".join(clipped(one_line(line), 300) for line in lines if line.strip())
-    return fitting(said or "…", MESSAGE_TEXT, mrkdwn)
+    return fitting(said, MESSAGE_TEXT, mrkdwn) or "…"

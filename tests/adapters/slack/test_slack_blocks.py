@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block as SlackBlock
 
@@ -167,6 +167,7 @@ def test_fault_47_nothing_in_a_document_is_live_but_the_mention_of_its_asker(doc
 
 @SLOW
 @given(BOARDS, STYLE)
+@example(Board("", (), note="# #"), "rich")
 def test_fault_47_nothing_in_a_board_is_live_but_the_mention_of_its_asker(board: Board, style: Style) -> None:
     message = board_message(board, style)
     limits_kept(message)

@@ -32,6 +32,7 @@ TOOLS: dict[str, tuple[str, dict[str, Any]]] = {
     "wait": ("Answers after that many seconds.", NUMBER),
     "hang": ("Stops the whole server for that many seconds.", NUMBER),
     "crash": ("Ends the server.", NOTHING),
+    "crash_beside": ("Ends the server once somebody else waits for an answer.", NOTHING),
     "fail": ("Says that it failed, in these words.", TEXT),
     "trace": ("Fails with its insides.", NOTHING),
     "raise_error": ("Raises.", NOTHING),
@@ -39,6 +40,8 @@ TOOLS: dict[str, tuple[str, dict[str, Any]]] = {
     "process": ("Gives the number of the server's process, and of one that it starts.", NOTHING),
     "changed": ("Tells that the tools have changed.", NOTHING),
 }
+
+SOMEBODY_WAITS = asyncio.Event()
 
 
 def listed(state: Path | None) -> list[types.Tool]:
@@ -67,12 +70,15 @@ async def answer(ctx: ServerRequestContext[Any], params: types.CallToolRequestPa
         case "structured":
             return types.CallToolResult(content=[], structured_content={"answer": 42})
         case "wait":
+            SOMEBODY_WAITS.set()
             await asyncio.sleep(given["n"])
             return text("waited")
         case "hang":
             time.sleep(given["n"])  # noqa: ASYNC251 - that is what hanging is
             return text("hung")
-        case "crash":
+        case "crash" | "crash_beside":
+            if params.name == "crash_beside":
+                await SOMEBODY_WAITS.wait()
             sys.stderr.write("out of luck\n")
             sys.stderr.flush()
             os._exit(3)

@@ -502,7 +502,7 @@ def test_fault_63_research_the_deadline_is_30_seconds_unless_a_test_says_otherwi
 async def test_research_mcp_a_crash_in_mid_call_is_a_value_and_the_next_call_starts_another(tmp_path):
     async with servers_of(tmp_path) as (servers, call, _):
         before = await pids(call)
-        crashed, beside = await asyncio.gather(call("crash"), call("wait", n=30))
+        crashed, beside = await asyncio.gather(call("crash_beside"), call("wait", n=30))
         words = servers.last_words("peer")
         after = await pids(call)
 

@@ -267,7 +267,7 @@ class _Boards:
                 await self._note(receipt.ref)
                 return
             if isinstance(receipt.error, RateLimited):
-                self._lane.block(receipt.error.retry_after)
+                await self._lane.block(receipt.error.retry_after)
             if notices.is_lost(receipt.error):
                 desk.lost = receipt.error
             if self.newest is not None or not board.finished or not await tries.another(receipt.error, self._lane):

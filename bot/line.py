@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextvars import Context
 from typing import Any, Literal, Protocol
 
 import structlog
 
+from bot.background import Background
 from bot.errors import StoreFailed
 from bot.rounds import RoundId
 
@@ -39,18 +39,18 @@ class Waiting(Protocol):
         """Rounds that were accepted and have not begun, first come first."""
 
 
-class Line:
+class Line(Background):
     """At most `in_flight` rounds at once, 0 for no limit; over that they wait, at most `waiting`.
 
     Everything that it begins in the background ends with `close`.
     """
 
     def __init__(self, store: Waiting, runs: Starter, in_flight: int = 0, waiting: int = 0) -> None:
+        super().__init__()
         self._store, self._runs, self._most, self._most_waiting = store, runs, in_flight, waiting
         self.started: set[RoundId] = set()
         self.waiting = 0
         self._arriving = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._starting = asyncio.Lock()
         self._one_over, self._all_over = asyncio.Event(), asyncio.Event()
         self._all_over.set()
@@ -134,26 +134,6 @@ class Line:
         while self.started.intersection(rounds):
             await self._one_over.wait()
         await self._runs.left(rounds)
-
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
-        """Begin `work` in the background."""
-        # Often begun from within a run that is over; what is begun now is not its doing.
-        task = asyncio.get_running_loop().create_task(work, name=name, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    async def close(self) -> None:
-        """End what is done in the background; what was to be started is started at the next start of the process."""
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def _done(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and task.get_name() != "arrival":
-            log.error("background.broke", task=task.get_name(), exc_info=error)
 
     def _count(self, rounds: set[RoundId]) -> None:
         self.started |= rounds

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from adapters.port import Pace
 
@@ -46,6 +47,24 @@ class Bucket:
         return replace(self, full_at=max(self.full_at, until + (self.burst - 1) * self.each))
 
 
+@dataclass(frozen=True, slots=True)
+class Refill:
+    """What became of asking for a token, and in how many seconds the bucket is full again."""
+
+    taken: bool
+    full_in: float
+
+
+class Shared(Protocol):
+    """A bucket that other processes take tokens from as well; `bot.shared_pace.SharedBucket` is one."""
+
+    async def take(self, *, urgent: bool) -> Refill:
+        """Take a token if there is one: any for an urgent send, others leave what is reserved."""
+
+    async def hold(self, seconds: float) -> None:
+        """Have no token for so long, and then one and no more."""
+
+
 @dataclass(eq=False, slots=True)
 class _Waiting:
     number: int
@@ -55,10 +74,11 @@ class _Waiting:
 
 class Lane:
     """The way to one place: the most urgent goes first, among equals the first to come, each with a token of the
-    place's bucket. Only who is urgent takes what is reserved there."""
+    place's bucket. Only who is urgent takes what is reserved there. Where other processes send there too the bucket is
+    `shared`, and this one what was last known of it."""
 
-    def __init__(self, pace: Pace | None) -> None:
-        self._bucket = Bucket.of(pace)
+    def __init__(self, pace: Pace | None, shared: Shared | None = None) -> None:
+        self._bucket, self._shared = Bucket.of(pace), shared
         self._waiting: list[_Waiting] = []
         self._numbers = itertools.count()
 
@@ -73,28 +93,41 @@ class Lane:
         return self._bucket.each > 0
 
     async def turn(self, urgency: Callable[[], int]) -> None:
-        """Wait for a turn. The urgency is asked for again whenever somebody may go, for it can rise meanwhile."""
+        """Wait for a turn. The urgency is asked for again whenever somebody may go, for it can rise meanwhile. Raises
+        what a shared bucket does."""
         me = _Waiting(next(self._numbers), urgency)
         self._waiting.append(me)
         try:
-            while (wait := self._wait(me)) > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait if math.isfinite(wait) else None):
-                        await me.awake.wait()
-                me.awake.clear()
-            self._bucket = self._bucket.taken(_now())
+            while True:
+                while (wait := self._wait(me)) > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(wait if math.isfinite(wait) else None):
+                            await me.awake.wait()
+                    me.awake.clear()
+                if await self._took(urgent=me.urgency() == URGENT):
+                    return
         finally:
             self._waiting.remove(me)
             self.stir()
 
-    def block(self, seconds: float) -> None:
-        """Let nobody go for so long: the place said so."""
+    async def block(self, seconds: float) -> None:
+        """Let nobody go for so long: the place said so. Raises what a shared bucket does."""
         self._bucket = self._bucket.held(_now() + seconds)
+        if self._shared is not None:
+            await self._shared.hold(seconds)
 
     def stir(self) -> None:
         """Have whoever is first look again; the others need not know."""
         if self._waiting:
             self._first().awake.set()
+
+    async def _took(self, *, urgent: bool) -> bool:
+        if self._shared is None:
+            self._bucket = self._bucket.taken(_now())
+            return True
+        refill = await self._shared.take(urgent=urgent)
+        self._bucket = replace(self._bucket, full_at=_now() + refill.full_in)
+        return refill.taken
 
     def _first(self) -> _Waiting:
         return min(self._waiting, key=lambda other: (other.urgency(), other.number))
@@ -114,17 +147,20 @@ MOST_LANES = 10_000
 
 
 class Lanes:
-    """Lanes by what they lead to."""
+    """Lanes by what they lead to. `shared` gives the bucket that other processes use too, where there are any."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: "Callable[[Hashable, Pace], Shared] | None" = None) -> None:
         self._lanes: dict[Hashable, Lane] = {}
+        self._shared = shared
 
     def lane(self, to: Hashable, pace: Callable[[], Pace | None]) -> Lane:
         """The one lane that leads there; with this pace where it is new."""
         if to not in self._lanes:
             if len(self._lanes) >= MOST_LANES:
                 self._lanes = {other: lane for other, lane in self._lanes.items() if lane.in_use}
-            self._lanes[to] = Lane(pace())
+            there = pace()
+            shared = None if self._shared is None or there is None else self._shared(to, there)
+            self._lanes[to] = Lane(there, shared)
         return self._lanes[to]
 
 

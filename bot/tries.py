@@ -69,7 +69,7 @@ class Tries:
         """Wait as `error` asks, and say whether to try again; False at once where that would lead to nothing."""
         match error:
             case RateLimited(retry_after):
-                lane.block(retry_after)
+                await lane.block(retry_after)
                 wait = retry_after
                 if wait <= LONGEST_WAIT:
                     # The place said when: that is worth waiting for, however long other errors are tried.

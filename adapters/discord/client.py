@@ -8,6 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import aiohttp
@@ -137,6 +138,11 @@ class PanelistClient(discord.AutoShardedClient):
         log.exception("discord.listener_broke", listener=event_method)
 
 
+Session = Callable[[], AbstractAsyncContextManager[None]]
+"""Waits until this process may have the gateway's sessions, and keeps them as long as its block. Raises
+`FrontEndFailed` in the block when another process has them."""
+
+
 class Gateway:
     """The client's connection to Discord, watched."""
 
@@ -147,14 +153,18 @@ class Gateway:
         down_seconds: float = DOWN_SECONDS,
         watch_seconds: float = WATCH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        session: Session = nullcontext,
     ) -> None:
         self._client, self._down_seconds, self._watch_seconds, self._clock = client, down_seconds, watch_seconds, clock
+        self._session, self._waits = session, True
         self._down_since: float | None = clock()
 
     def trouble(self) -> str:
         """What is wrong, as a sentence; empty while connected."""
         if self._up:
             return ""
+        if self._waits:
+            return "another process has the session with Discord's gateway; this one waits for it"
         down = self._clock() - (self._clock() if self._down_since is None else self._down_since)
         return f"Discord's gateway has been down for {down:.0f} s"
 
@@ -167,8 +177,13 @@ class Gateway:
         return greeted <= shards.keys() and not any(each.is_closed() for each in shards.values())
 
     async def run(self) -> None:
-        """Take events in until cancelled. Raises `FrontEndFailed` where Discord refuses the bot, or when the gateway
-        was down for too long."""
+        """Take events in until cancelled, once the session is this process'. Raises `FrontEndFailed` where Discord
+        refuses the bot, or when the gateway was down for too long."""
+        async with self._session():
+            self._waits, self._down_since = False, self._clock()
+            await self._connected()
+
+    async def _connected(self) -> None:
         connecting = asyncio.ensure_future(self._client.connect())
         watching = asyncio.ensure_future(self._watched())
         try:

@@ -1,9 +1,9 @@
 """Discord put together: from what is set up to a front end that is connected."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
-from adapters.discord.client import DOWN_SECONDS, Gateway, PanelistClient
+from adapters.discord.client import DOWN_SECONDS, Gateway, PanelistClient, Session
 from adapters.discord.commands import command_tree, sync
 from adapters.discord.config import DiscordConfig
 from adapters.discord.files import Files
@@ -15,16 +15,18 @@ from adapters.discord.rest import NETWORK_ERRORS, log_in, rest, unreachable, use
 
 
 @asynccontextmanager
-async def discord_front(config: DiscordConfig, *, down_seconds: float = DOWN_SECONDS) -> AsyncIterator[DiscordFrontEnd]:
-    """The front end, until the block ends. Raises `FrontEndFailed` where Discord refuses the token or is not
-    reached."""
+async def discord_front(
+    config: DiscordConfig, *, down_seconds: float = DOWN_SECONDS, session: Session = nullcontext
+) -> AsyncIterator[DiscordFrontEnd]:
+    """The front end, until the block ends. `session` says when this process may connect to the gateway. Raises
+    `FrontEndFailed` where Discord refuses the token or is not reached."""
     use_addresses(config)
     refusals = Refusals()
     async with PanelistClient(config, refusals.trace()) as client:
         front = front_of(client, refusals, Files(config.api))
         await log_in(client, config.token)
         if config.listens:
-            gateway = Gateway(client, down_seconds=down_seconds)
+            gateway = Gateway(client, down_seconds=down_seconds, session=session)
             front.comes_by(gateway.run, gateway.trouble)
         try:
             yield front

@@ -10,7 +10,8 @@ SLACK_API = "https://slack.com/api/"
 class SlackConfig:
     """How to talk to Slack. With an `app_token` payloads come over a socket, else over HTTP with the `signing_secret`.
     With a client id and secret any workspace can install the bot; `folder` then keeps their tokens, encrypted. Without
-    them `bot_token` is that of the one workspace. `public_url` is where Slack reaches this process, without a path."""
+    them `bot_token` is that of the one workspace. `public_url` is where Slack reaches this process, without a path. A
+    front end that does not `listen` posts only."""
 
     bot_token: str = field(default="", repr=False)
     app_token: str = field(default="", repr=False)
@@ -20,6 +21,7 @@ class SlackConfig:
     api: str = SLACK_API
     folder: Path = Path()
     public_url: str = ""
+    listens: bool = True
 
     @property
     def many(self) -> bool:
@@ -34,7 +36,7 @@ class SlackConfig:
     @property
     def web(self) -> bool:
         """Whether Slack or an installer's browser has to reach this process."""
-        return self.many or not self.socket
+        return self.listens and (self.many or not self.socket)
 
     @property
     def missing(self) -> str:

@@ -1,6 +1,6 @@
 """Slack put together: from what is set up to a front end that is connected, and the routes it needs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,6 +25,9 @@ from adapters.slack.workspaces import OneToken, Tokens, Workspaces, identity_of,
 
 EVENTS_PATH = "/slack/events"
 
+SHARED_SECONDS = 30.0
+"""For how long a token is believed that another process may have replaced meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slack:
@@ -36,25 +39,24 @@ class Slack:
 
 @asynccontextmanager
 async def slack_front(
-    config: SlackConfig, *, paces: Paces = PACES, down_seconds: float = DOWN_SECONDS
+    config: SlackConfig,
+    *,
+    paces: Paces = PACES,
+    down_seconds: float = DOWN_SECONDS,
+    shared: Callable[[], sa.Engine] | None = None,
 ) -> AsyncIterator[Slack]:
-    """The front end, until the block ends. Raises `FrontEndFailed` where Slack refuses the token or is not reached."""
+    """The front end, until the block ends. `shared` opens the database that keeps the tokens for several processes.
+    Raises `FrontEndFailed` where Slack refuses the token or is not reached."""
     async with new_session() as session:
         client = new_client(session, config.api)
-        installations = _installations(config) if config.many else None
+        installations = _installations(config, shared) if config.many else None
         tokens: Tokens = await _one_token(session, config) if installations is None else installations
         workspaces = Workspaces(tokens, session, config.api)
         native = Native(workspaces, session, Files(session, config.api))
         front = SlackFrontEnd(native, Seal(_sealing_secret(config)), paces)
-        flow = None if installations is None else _flow(config, installations, client)
-        app = bolt_app(front, workspaces, client, flow, _install_url(config))
-        routes = [] if flow is None else list(oauth_routes(flow))
-        if config.socket:
-            socket = Socket(app, client, config.app_token, down_seconds=down_seconds)
-            front.comes_by(socket.run, socket.trouble)
-        else:
-            gate = Gate(config.signing_secret, lambda body, headers: dispatch(app, body, headers))
-            routes.append(web.post(EVENTS_PATH, gate.handle))
+        routes: list[web.RouteDef] = []
+        if config.listens:
+            routes = _listening(front, config, (workspaces, installations), client, down_seconds)
         try:
             yield Slack(front, tuple(routes))
         finally:
@@ -63,12 +65,35 @@ async def slack_front(
                 installations.engine.dispose()
 
 
+def _listening(
+    front: SlackFrontEnd,
+    config: SlackConfig,
+    where: tuple[Workspaces, Installations | None],
+    client: AsyncWebClient,
+    down_seconds: float,
+) -> list[web.RouteDef]:
+    """Have payloads come in; the routes that Slack and installers need for that."""
+    workspaces, installations = where
+    flow = None if installations is None else _flow(config, installations, client)
+    app = bolt_app(front, workspaces, client, flow, _install_url(config))
+    routes = [] if flow is None else list(oauth_routes(flow))
+    if config.socket:
+        socket = Socket(app, client, config.app_token, down_seconds=down_seconds)
+        front.comes_by(socket.run, socket.trouble)
+    else:
+        gate = Gate(config.signing_secret, lambda body, headers: dispatch(app, body, headers))
+        routes.append(web.post(EVENTS_PATH, gate.handle))
+    return routes
+
+
 async def _one_token(session: aiohttp.ClientSession, config: SlackConfig) -> OneToken:
     identity = await identity_of(new_client(session, config.api, config.bot_token))
     return OneToken(identity, config.bot_token)
 
 
-def _installations(config: SlackConfig) -> Installations:
+def _installations(config: SlackConfig, shared: Callable[[], sa.Engine] | None) -> Installations:
+    if shared is not None:
+        return Installations(shared(), config.client_secret, known_seconds=SHARED_SECONDS)
     config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = sa.URL.create("sqlite", database=str(config.folder / "installations.sqlite"))
     return Installations(sa.create_engine(database, hide_parameters=True), config.client_secret)

@@ -7,6 +7,7 @@ same time, and that nothing is logged which they would quote: Bolt writes an ins
 import asyncio
 import base64
 import logging
+import math
 import re
 import threading
 import time
@@ -113,10 +114,11 @@ class Installations(AsyncInstallationStore):
     """The installations of the one app whose database `engine` is, for Bolt and for whoever needs a token.
 
     `secret` encrypts what is kept: it is the app's client secret, so a new one makes all tokens unreadable. Tables are
-    made at first use. Errors of the database are SQLAlchemy's, so `engine` should hide parameters.
+    made at first use. Errors of the database are SQLAlchemy's, so `engine` should hide parameters. What was looked up
+    is believed for `known_seconds`, where other processes change it too.
     """
 
-    def __init__(self, engine: sa.Engine, secret: str) -> None:
+    def __init__(self, engine: sa.Engine, secret: str, *, known_seconds: float = math.inf) -> None:
         self.engine = engine
         self._store = SQLAlchemyInstallationStore(_APP, engine, logger=_MUTE)
         cipher = _Cipher(secret)
@@ -125,7 +127,8 @@ class Installations(AsyncInstallationStore):
                 if name in table.c:
                     table.c[name].type = _Encrypted(cipher)
         self._tables = _Tables(engine, self._store.metadata)
-        self._cached: dict[str, Bot] = {}
+        self._cached: dict[str, tuple[Bot, float]] = {}
+        self._known_seconds = known_seconds
         self._changes = 0
 
     @property
@@ -202,15 +205,16 @@ class Installations(AsyncInstallationStore):
         )
 
     async def _bot_of(self, tenant: str) -> Bot | None:
-        if tenant in self._cached:
-            return self._cached[tenant]
+        now = time.monotonic()
+        if (known := self._cached.get(tenant)) is not None and now - known[1] < self._known_seconds:
+            return known[0]
         enterprise, team = parts_of(tenant)
         changes = self._changes
         for each in dict.fromkeys((team, None) if enterprise else (team,)):
             bot = await self.async_find_bot(enterprise_id=enterprise, team_id=each)
             if bot is not None and bot.bot_token:
                 if changes == self._changes and len(self._cached) < MOST_CACHED:
-                    self._cached[tenant] = bot
+                    self._cached[tenant] = (bot, now)
                 return bot
         return None
 
@@ -295,9 +299,16 @@ class _Tables:
     def _with_tables(self, work: Callable[[], T]) -> T:
         with self._making:
             if not self._made:
-                self._metadata.create_all(self._engine)
+                self._make()
                 self._made = True
         return work()
+
+    def _make(self) -> None:
+        try:
+            self._metadata.create_all(self._engine)
+        except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
+            # Another process made them at the same moment; now they are there.
+            self._metadata.create_all(self._engine)
 
 
 def oauth_flow(

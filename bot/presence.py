@@ -1,0 +1,73 @@
+"""Presence: a process among others says that it lives, and learns what of its runs it is to stop or has lost."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from bot.conduct import Conductor
+from bot.errors import StoreFailed
+from bot.leases import Leases
+from bot.ownership import Beat, Ownership
+from bot.rounds import RoundId
+from bot.shared_line import SharedLine
+from bot.spaces import worker_lease
+from bot.takeover import STEADY_SECONDS, Takeover
+
+log = structlog.get_logger()
+
+BEAT_SECONDS = 0.5
+
+
+class Presence:
+    """The heartbeat of one process. `takeover` is what looks after the others, where this one carries runs out."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        leases: Leases,
+        conductor: Conductor,
+        line: SharedLine,
+        takeover: Takeover | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ownership, self._leases, self._conductor, self._line = ownership, leases, conductor, line
+        self._takeover, self._clock = takeover, clock
+        self._lease = worker_lease(ownership.me.worker)
+        self._steady_since: float | None = None
+        self._missed: Collection[RoundId] = frozenset()
+
+    async def keep(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            try:
+                await self.beat()
+            except StoreFailed as error:
+                if self._steady_since is not None:
+                    log.warning("presence.interrupted", why=str(error))
+                self._steady_since = None
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def beat(self) -> None:
+        """Say that this process lives, and do what it then learns. Raises `StoreFailed`."""
+        live = set(self._conductor.live)
+        beat = await self._ownership.beat()
+        self._obeyed(beat, live)
+        self._line.told(beat.waiting)
+        if self._steady_since is None:
+            self._steady_since = self._clock()
+        if not self._leases.holds(self._lease):
+            # Its own lock comes first: who has none must not say that others are dead.
+            self._steady_since = None
+        elif self._takeover is not None and self._clock() - self._steady_since >= STEADY_SECONDS:
+            await self._takeover.look(beat.others)
+
+    def _obeyed(self, beat: Beat, live: set[RoundId]) -> None:
+        for round_id in beat.stops:
+            self._conductor.stop(round_id)
+        # Asked twice, for a run that ends at this moment is not owned any more either.
+        missing = live - beat.owned
+        for round_id in missing & set(self._missed):
+            log.warning("run.disowned", run=str(round_id))
+            self._conductor.drop(round_id)
+        self._missed = missing

@@ -1,0 +1,137 @@
+"""The line where several processes share a database: whoever accepts a run opens its thread and lets go of it; whoever
+carries runs out takes those that nobody has.
+
+The database is the queue. What is accepted is in it by the same transaction, so nothing is lost between the two.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from bot.errors import StoreFailed
+from bot.line import AGAIN_SECONDS, Line, Starter
+from bot.ownership import Ownership
+from bot.rounds import RoundId
+from bot.store import Store
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 0.2
+"""How often a worker with room looks for runs that wait."""
+
+LEFT_SECONDS = 0.5
+"""How often it is looked whether runs are over that another process carries out."""
+
+Opener = Callable[[RoundId], Coroutine[Any, Any, None]]
+"""Opens the thread of a run that was accepted here, or ends the run where that is refused."""
+
+
+class SharedLine(Line):
+    """At most `in_flight` rounds at once in this process, 0 for no limit. `waiting` is how many of all processes wait;
+    over `most_waiting` there is no room, 0 for no limit. One that does not `carry` begins none."""
+
+    def __init__(
+        self,
+        store: Store,
+        runs: Starter,
+        ownership: Ownership,
+        opener: Opener,
+        limits: tuple[int, int] = (0, 0),
+        *,
+        carries: bool = True,
+    ) -> None:
+        super().__init__(store, runs, *limits)
+        self._ownership, self._opener, self._carries = ownership, opener, carries
+        self._accepted = 0
+        self._free = asyncio.Event()
+        self._taking: asyncio.Task[Any] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether as many wait, or are about to, as may."""
+        return bool(self._most_waiting) and self.waiting + self._accepted + self._arriving >= self._most_waiting
+
+    def told(self, waiting: int) -> None:
+        """So many runs wait for anybody, as the database has it now."""
+        self.waiting, self._accepted = waiting, 0
+
+    async def _arrival(self, accepting: Coroutine[Any, Any, RoundId | None]) -> int:
+        try:
+            round_id = await accepting
+        finally:
+            self._arriving -= 1
+        if round_id is None:
+            return 0
+        self._accepted += 1
+        self.spawn(self._opened(round_id), f"open {round_id}")
+        return self.waiting and self.waiting + self._accepted
+
+    async def _opened(self, round_id: RoundId) -> None:
+        await self._until_done(lambda: self._opener(round_id))
+        await self._until_done(lambda: self._ownership.release(round_id.run))
+        self._free.set()
+
+    def start(self, round_id: RoundId, *, waited: bool = False) -> None:
+        """Start a round now that this process owns. One that waits is taken by whoever has room, or is to stop."""
+        if waited:
+            self._free.set()
+        elif self._carries:
+            super().start(round_id)
+
+    async def take_up(self, lost: Callable[[RoundId], Coroutine[Any, Any, None]]) -> None:
+        """Go on where an earlier incarnation of this worker ended, and begin to take what waits."""
+        under_way = await self._ownership.left_behind()
+        standing = await self._runs.standing(under_way)
+        early, self._ended_early = self._ended_early or set(), None
+        self._count({each for each, how in standing.items() if how == "going"} - early)
+        for round_id in under_way:
+            if standing.get(round_id) == "over" and round_id not in early:
+                await lost(round_id)
+            elif round_id not in standing:
+                self.start(round_id)
+        if under_way:
+            log.info("runs.taken_up", under_way=len(under_way))
+        if self._carries:
+            self._taking = self.spawn(self._take(), "take what waits")
+
+    def over(self, round_id: RoundId) -> None:
+        """A round is over, or another process has it: there is room for one."""
+        super().over(round_id)
+        self._free.set()
+
+    def drain(self) -> None:
+        """Take nothing more."""
+        if self._taking is not None:
+            self._taking.cancel()
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way and nothing waits, in any process."""
+        while await self._ownership.unfinished():
+            await asyncio.sleep(LEFT_SECONDS)
+
+    async def left(self, rounds: Sequence[RoundId]) -> None:
+        """Wait until none of the rounds is under way anywhere any more, and how each ended is recorded."""
+        while not await self._ownership.all_over(rounds):
+            await asyncio.sleep(LEFT_SECONDS)
+        while "going" in (await self._runs.standing(rounds)).values():
+            await asyncio.sleep(LEFT_SECONDS)
+
+    async def _take(self) -> None:
+        while True:
+            self._free.clear()
+            try:
+                room = None if not self._most else self._most - len(self.started)
+                for round_id in await self._ownership.take(room):
+                    self.start(round_id)
+            except StoreFailed as error:
+                log.warning("runs.not_taken", why=str(error), again_in=AGAIN_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._free.wait()
+
+    async def _start_waiting(self) -> None:
+        """Nothing waits in this process: it is all in the database."""
+        self._settle()

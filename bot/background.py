@@ -1,7 +1,7 @@
 """Work in the background: begun for nobody who waits, and ended with the process."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
@@ -36,3 +36,9 @@ class Background:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and task.get_name() != "arrival":
             log.error("background.broke", task=task.get_name(), exc_info=error)
+
+
+async def come_true(asked: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    """Ask every so many seconds until it is so: what other processes do tells nobody here."""
+    while not await asked():  # noqa: ASYNC110 - no event crosses processes
+        await asyncio.sleep(seconds)

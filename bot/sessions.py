@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import structlog
 
 from adapters.port import FrontEndFailed
+from bot.background import come_true
 from bot.errors import StoreUnusable
 from bot.leases import Leases
 from bot.spaces import shard_lease
@@ -23,12 +24,11 @@ def only_one(leases: Leases, shards: int) -> Callable[[], AbstractAsyncContextMa
 
     @asynccontextmanager
     async def session() -> AsyncIterator[None]:
-        while not await _all_taken():
-            await asyncio.sleep(LOOK_SECONDS)
+        await come_true(all_taken, LOOK_SECONDS)
         log.info("discord.session_held", shards=shards)
         holder = asyncio.current_task()
         assert holder is not None, "a session is held by a task"
-        watching = asyncio.create_task(_until_taken(holder), name="discord session")
+        watching = asyncio.create_task(until_taken(holder), name="discord session")
         try:
             yield
         except asyncio.CancelledError:
@@ -42,17 +42,20 @@ def only_one(leases: Leases, shards: int) -> Callable[[], AbstractAsyncContextMa
                 with suppress(StoreUnusable):
                     await leases.unlock(lease)
 
-    async def _all_taken() -> bool:
+    async def all_taken() -> bool:
         try:
             return all([await leases.try_lock(lease) for lease in wanted])
         except StoreUnusable as error:
             log.warning("discord.session_unknown", why=str(error))
             return False
 
-    async def _until_taken(holder: "asyncio.Task[object]") -> None:
+    async def until_taken(holder: "asyncio.Task[object]") -> None:
         """A lease that is unsure for a while, as the database is gone, is no reason to hang up."""
-        while all(leases.keeps(lease) for lease in wanted):
-            await asyncio.sleep(LOOK_SECONDS)
+
+        async def taken() -> bool:
+            return not all(leases.keeps(lease) for lease in wanted)
+
+        await come_true(taken, LOOK_SECONDS)
         holder.cancel()
 
     return session

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from bot.background import come_true
 from bot.errors import StoreFailed
 from bot.line import AGAIN_SECONDS, Line, Starter
 from bot.ownership import Ownership
@@ -109,15 +110,20 @@ class SharedLine(Line):
 
     async def settled(self) -> None:
         """Wait until nothing is under way and nothing waits, in any process."""
-        while await self._ownership.unfinished():
-            await asyncio.sleep(LEFT_SECONDS)
+
+        async def none_left() -> bool:
+            return not await self._ownership.unfinished()
+
+        await come_true(none_left, LEFT_SECONDS)
 
     async def left(self, rounds: Sequence[RoundId]) -> None:
         """Wait until none of the rounds is under way anywhere any more, and how each ended is recorded."""
-        while not await self._ownership.all_over(rounds):
-            await asyncio.sleep(LEFT_SECONDS)
-        while "going" in (await self._runs.standing(rounds)).values():
-            await asyncio.sleep(LEFT_SECONDS)
+
+        async def over_and_recorded() -> bool:
+            over = await self._ownership.all_over(rounds)
+            return over and "going" not in (await self._runs.standing(rounds)).values()
+
+        await come_true(over_and_recorded, LEFT_SECONDS)
 
     async def _take(self) -> None:
         while True:

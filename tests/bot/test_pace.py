@@ -190,7 +190,7 @@ async def test_a_long_line_does_not_wake_all_who_wait_for_each_that_goes():
 async def test_of_those_who_wait_the_most_urgent_goes_first_and_among_equals_the_first_to_come(seed):
     draw = random.Random(seed)
     sends = Sends(Lane(Pace(100, 60 / 0.001)))
-    sends.lane.block(0.05)
+    await sends.lane.block(0.05)
     came = [(draw.choice([URGENT, ANSWER, BOARD]), number) for number in range(12)]
     await all_of(sends.send(f"{urgency} {number}", urgency) for urgency, number in came)
     assert sends.names == [f"{urgency} {number}" for urgency, number in sorted(came)]
@@ -198,7 +198,7 @@ async def test_of_those_who_wait_the_most_urgent_goes_first_and_among_equals_the
 
 @pytest.mark.parametrize("said", [True, False])
 async def test_one_who_becomes_urgent_overtakes_whether_or_not_anybody_says_so(free, said):
-    free.lane.block(0.1)
+    await free.lane.block(0.1)
     urgency = {"board": BOARD}
 
     async def board() -> None:
@@ -227,8 +227,8 @@ async def test_one_who_becomes_urgent_goes_at_once_where_only_the_reserve_is_lef
 
 
 async def test_a_block_holds_everybody_and_a_shorter_one_does_not_end_it(free):
-    free.lane.block(0.2)
-    free.lane.block(0.05)
+    await free.lane.block(0.2)
+    await free.lane.block(0.05)
     await all_of(free.send(str(n), URGENT) for n in range(3))
     assert free.times[0] > 0.2 - LATE
 
@@ -238,7 +238,7 @@ async def test_a_block_also_holds_those_who_wait_already():
     await sends.send("first", URGENT)
     waiting = asyncio.create_task(sends.send("second", URGENT))
     await asyncio.sleep(0.01)
-    sends.lane.block(0.3)
+    await sends.lane.block(0.3)
     await all_of([waiting])
     assert sends.times[1] > 0.3 - LATE
 
@@ -258,11 +258,11 @@ async def test_one_who_leaves_the_line_stands_in_nobodys_way(how_many):
 
 
 async def test_one_who_leaves_just_as_it_may_go_passes_its_turn_on(free):
-    free.lane.block(0.02)
+    await free.lane.block(0.02)
     leaving = asyncio.create_task(free.send("leaves", URGENT))
     staying = asyncio.create_task(free.send("stays", BOARD))
     await asyncio.sleep(0)
-    free.lane.block(0.0)
+    await free.lane.block(0.0)
     free.lane.stir()
     leaving.cancel()
     await all_of([staying])

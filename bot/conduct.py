@@ -11,12 +11,12 @@ from adapters.port import Doc, ThreadRef
 from bot import digest, notices, render
 from bot.courier import Courier
 from bot.delivery import Delivery
-from bot.errors import PutOff, StoreFailed, sole
+from bot.errors import Disowned, PutOff, StoreFailed, sole
 from bot.live import LiveRun, kept, log_end, revisions
 from bot.model_teams import Teams
 from bot.progress import Progress
 from bot.reading import Readers, fetched_in_vain, links_in_vain, links_to_read, read_what_came, to_fetch
-from bot.receipts import Ledger
+from bot.receipts import Ledger, RunReceipt
 from bot.rounds import RoundId
 from bot.runs import Reservation, StepRecord, is_engines_own
 from bot.steps import RunSteps
@@ -90,7 +90,10 @@ class Conductor:
                 await self._carried_out(live)
         except BaseException as error:
             # Put off, or cancelled with the process: it comes back. Anything else does not.
-            live.over |= not isinstance(sole(error), PutOff | StoreFailed | asyncio.CancelledError)
+            alone = sole(error)
+            live.over |= isinstance(alone, Disowned) or not isinstance(
+                alone, PutOff | StoreFailed | asyncio.CancelledError
+            )
             raise
         finally:
             live.purse.close()
@@ -99,15 +102,17 @@ class Conductor:
             if live.over:
                 self._forget(round_id)
 
-    async def abandon(self, round_id: RoundId) -> None:
-        """End a round that nobody will carry out, for its record is lost; its thread is told."""
+    async def abandon(self, round_id: RoundId, *, older: bool = False) -> None:
+        """End a round that nobody will carry out, for its record is lost, or is of an `older` version; its thread is
+        told."""
         stored = await self._store.begin(round_id)
         if stored is None:
             return
-        log.error("run.record_lost", run=str(round_id))
+        log.error("run.of_older_version" if older else "run.record_lost", run=str(round_id))
         live = await self._taken_up(replace(stored, boots=1, status="accepted"), _NoRecord())
         live.purse.close()
-        await self._give_up(live, "broken", "lost", notices.record_lost(stored.id))
+        why = notices.of_older_version(stored.id) if older else notices.record_lost(stored.id)
+        await self._give_up(live, "broken", "older" if older else "lost", why)
         self._forget(round_id)
 
     async def _taken_up(self, stored: StoredRun, record: StepRecord) -> LiveRun:
@@ -168,6 +173,9 @@ class Conductor:
         except Exception as error:
             if isinstance(sole(error), StoreFailed | PutOff):
                 raise
+            if not await self._store.owns(live.id):
+                # What broke it is that another process has it.
+                raise Disowned from error
             log.exception("run.broke")
             await self._give_up(live, "broken", "broke", notices.broke(live.id))
             if is_engines_own(error):
@@ -187,10 +195,8 @@ class Conductor:
             await self._give_up(live, "quarantined", "quarantined", notices.quarantined(live.id, crashes))
             return
         if stored.thread is None:
-            opened = await self._courier.open(live.id, stored.invocation, self._root(live))
-            if not isinstance(opened, ThreadRef):
-                log.warning("run.unopened", error=type(opened).__name__)
-                await self._courier.notify(stored.invocation, notices.problem(notices.not_opened(opened)))
+            opened = await self._opened(stored)
+            if opened is None:
                 await self._end(live, "unopened")
                 return
             live.stored = stored = replace(stored, thread=opened, status="accepted")
@@ -201,13 +207,34 @@ class Conductor:
             await self._courier.notify(stored.invocation, lost)
         await self._end(live, live.progress.ended or "broken")
 
+    async def _opened(self, stored: StoredRun) -> ThreadRef | None:
+        """The thread of a run, with its root in it; None where that is refused, of which its asker was told."""
+        root = notices.root(stored.brief.title, self._status, stored.invocation.author)
+        opened = await self._courier.open(stored.id, stored.invocation, root)
+        if isinstance(opened, ThreadRef):
+            return opened
+        log.warning("run.unopened", error=type(opened).__name__)
+        await self._courier.notify(stored.invocation, notices.problem(notices.not_opened(opened)))
+        return None
+
+    async def open(self, round_id: RoundId) -> None:
+        """Open the thread of a run that another process may carry out: whoever took the question in can answer it
+        itself. Where that is refused the run ends. Raises `StoreFailed`."""
+        stored = await self._store.get(round_id.run)
+        if stored is None or stored.ended or stored.thread is not None:
+            return
+        if await self._opened(stored) is None:
+            await self._store.end(round_id, Ending("unopened", {}, [], RunReceipt()))
+
     def _delivery(self, live: LiveRun) -> AbstractAsyncContextManager[Delivery]:
         assert live.stored.thread is not None, "its thread was opened"
         again = live.stored.boots > 1
         return self._courier.delivery(live.id, live.stored.thread, live.revisions, again=again)
 
     async def _delivered(self, live: LiveRun, delivery: Delivery) -> None:
-        if live.stored.taken_up and not self._courier.digests(live.stored.invocation.place):
+        # Handed on in good order between processes that share a database, it has not paused for anybody who reads it.
+        handed_on = live.stored.paused and self._store.shared
+        if live.stored.taken_up and not handed_on and not self._courier.digests(live.stored.invocation.place):
             self._say(live, delivery, f"resumed/{live.stored.boots}", notices.resumed(live.restarted))
         try:
             await until_stopped(self._tell(live, delivery), live.pause)
@@ -314,9 +341,10 @@ class Conductor:
 
     async def _put_off(self, live: LiveRun, delivery: Delivery) -> None:
         """Tell the thread that the process pauses, and leave the run under way."""
-        if not self._courier.digests(live.stored.invocation.place):
-            self._say(live, delivery, f"paused/{live.stored.boots}", notices.paused())
-        self._show(live, delivery, notices.PAUSED)
+        if not self._store.shared:
+            if not self._courier.digests(live.stored.invocation.place):
+                self._say(live, delivery, f"paused/{live.stored.boots}", notices.paused())
+            self._show(live, delivery, notices.PAUSED)
         try:
             async with asyncio.timeout(PAUSE_SECONDS * 0.8):
                 await delivery.settled()

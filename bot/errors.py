@@ -13,6 +13,10 @@ class PutOff(Exception):
     """The run ends here for now and is taken up again later: it stays under way in the database."""
 
 
+class Disowned(PutOff):
+    """Another process carries the run out now: this one is to say nothing more in its name."""
+
+
 def sole(error: BaseException) -> BaseException:
     """The exception that groups were made around. Of several, one that is no `Exception`, as an engine's own are not,
     or else one that puts the run off, or else the first."""

@@ -10,7 +10,7 @@ from adapters.port import Invocation, Rejected
 from bot.database import sqlite_reader
 from bot.feedback import read_feedback
 from bot.record import exported, named
-from bot.store import database_of
+from bot.runs_at import InFolder
 from teams.lms import forget_lms
 from teams.scripted import Prompt
 from tests.house import Held, good, served, until
@@ -27,7 +27,7 @@ def pressed(verdict: str, part: str, key: str, *, author: str = "ann", run: str 
 
 
 def kept(folder, run: str = "run") -> list[tuple[str, str, str]]:
-    found = read_feedback(sqlite_reader(database_of(folder)), run)
+    found = read_feedback(sqlite_reader(InFolder(folder).file), run)
     return [(each.part, each.author, each.verdict) for each in found]
 
 
@@ -124,7 +124,7 @@ async def test_the_record_says_who_thought_what_of_which_part_and_when(tmp_path)
         await asked(front, house)
         await asked(front, house, "unrated")
         await front.hand(pressed("down", "synthesis", "1", author="b\x1b[2Jen"))
-    (found,) = named([database_of(tmp_path)], "run")
+    (found,) = named([InFolder(tmp_path)], "run")
     (given,) = json.loads(exported(found, "json"))["feedback"]
     assert (given["part"], given["author"], given["verdict"]) == ("synthesis", "b\x1b[2Jen", "down")
     assert given["at"].startswith("2")
@@ -132,7 +132,7 @@ async def test_the_record_says_who_thought_what_of_which_part_and_when(tmp_path)
     assert "| synthesis | down | b\\x1b[2Jen | 2" in document
     assert "Profile: A bakery." in document
     assert "Asked by ann in memory general" in document
-    (unrated,) = named([database_of(tmp_path)], "unrated")
+    (unrated,) = named([InFolder(tmp_path)], "unrated")
     assert json.loads(exported(unrated, "json"))["feedback"] == []
     assert "Feedback" not in exported(unrated, "md")
 

@@ -1,6 +1,6 @@
 """What tests of the run database share: a clock that is set by hand, invocations, briefs, stores on a file."""
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from bot.database import sqlite_engine
 from bot.migrations import migrate
 from bot.receipts import RunReceipt
 from bot.rounds import RoundId
-from bot.runs_at import RunsAt
+from bot.runs_at import InFolder, RunsAt
 from bot.store import Store
 from bot.stored import Accepted, Ending, Quotas
 from teams.model import PanelSpec, Perspective, Source
@@ -70,6 +70,18 @@ def altered(at: RunsAt, statement: str, **values) -> None:
     engine = at.engine()
     with engine.begin() as connection:
         connection.execute(sa.text(statement), values)
+    engine.dispose()
+
+
+@contextmanager
+def locked(at: RunsAt):
+    """Another program is in a long write, which nobody can pass."""
+    engine = sa.create_engine(f"sqlite:///{at.file}") if isinstance(at, InFolder) else at.engine()
+    with engine.connect() as connection:
+        exclusive = "BEGIN EXCLUSIVE" if isinstance(at, InFolder) else "LOCK TABLE claims, runs"
+        connection.exec_driver_sql(exclusive)
+        yield
+        connection.rollback()
     engine.dispose()
 
 

@@ -31,7 +31,7 @@ async def durable(teams: Any, front: CountingFrontEnd) -> AsyncIterator[AskRun]:
     import sqlite3
 
     from bot.house import Plan, open_house
-    from bot.store import database_of
+    from bot.runs_at import InFolder
     from teams.catalog import load_catalog
 
     with tempfile.TemporaryDirectory(prefix="bench-runs-") as name:
@@ -44,7 +44,7 @@ async def durable(teams: Any, front: CountingFrontEnd) -> AsyncIterator[AskRun]:
 
             yield ask
             await house.intake.settled()
-        database = sqlite3.connect(database_of(folder))
+        database = sqlite3.connect(InFolder(folder).file)
         for (key,) in database.execute("SELECT id FROM runs WHERE status != 'finished'").fetchall():
             front.runs[key].settled = False
         database.close()

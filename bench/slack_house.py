@@ -110,9 +110,9 @@ async def _tick(lags: list[float]) -> None:
 def _figures(folder: Path, lags: list[float]) -> dict[str, Any]:
     """`statuses` counts runs; `said` has the parts of each run that is over in the order in which it said them, and
     `ended` when it had said all; lags of the loop are since the last time that this was asked for."""
-    from bot.store import database_of
+    from bot.runs_at import InFolder
 
-    database = sqlite3.connect(database_of(folder))
+    database = sqlite3.connect(InFolder(folder).file)
     rows = database.execute("SELECT id, status, events FROM runs").fetchall()
     database.close()
     told = {run: json.loads(events) for run, _, events in rows if events}

@@ -1,4 +1,5 @@
-"""Databases: engines made the way runs need them, what their errors mean, and one process per run database.
+"""SQLite: engines made the way runs need them, one process per folder of run databases; and what errors of either
+database mean.
 
 SQLite is set to WAL with `synchronous=NORMAL`: a killed process loses nothing that was committed; a power cut may lose
 the last commits, never the file (SQLite documentation, "Write-Ahead Logging").
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import event
 
 from bot.errors import StoreFailed, StoreUnusable
+from bot.postgres_errors import is_postgres, meaning
 
 LOCK_SECONDS = 2.0
 """How long one of our own statements waits for a lock. Chat platforms want to hear of a command within 3 s."""
@@ -86,6 +88,8 @@ def _on_connect(engine: sa.Engine, *, isolation_level: str | None, lock_seconds:
 
 def failure(error: sa.exc.DBAPIError, what: str) -> StoreFailed:
     """What a database's error means, as one sentence. It quotes neither statement nor values."""
+    if error.orig is not None and is_postgres(error.orig):
+        return StoreFailed(f"{what}: {meaning(error.orig)}")
     said = str(error.orig).lower()
     for sign, why in _REASONS.items():
         if sign in said:
@@ -118,6 +122,19 @@ def in_use(folder: Path) -> bool:
         return False
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for the eyes of its owner, unless it is there. Raises `StoreUnusable`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _not_ours(folder, error) from error
+
+
+def _not_ours(folder: Path, error: OSError) -> StoreUnusable:
+    why = (error.strerror or str(error)).lower()
+    return StoreUnusable(f"{folder}: {why}; set PANELIST_HOME to a folder you may write to")
+
+
 @contextmanager
 def sole_process(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder of run databases as long as the block; it ends with the process, however that ends.
@@ -126,7 +143,7 @@ def sole_process(folder: Path) -> Iterator[None]:
     """
     holder, lock = folder / "pid", FileLock(folder / "lock", is_singleton=False)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         # Whoever looks whether it is in use holds it for a moment.
         lock.acquire(timeout=1.0, poll_interval=0.05)
         holder.write_text(str(os.getpid()))
@@ -136,8 +153,7 @@ def sole_process(folder: Path) -> Iterator[None]:
             f"{folder} is in use by process {pid}; stop that one first, or set another PANELIST_HOME"
         ) from error
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StoreUnusable(f"{folder}: {why}; set PANELIST_HOME to a folder you may write to") from error
+        raise _not_ours(folder, error) from error
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ Where the departed tenant ends in `/`, that is every workspace below it (`adapte
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ import structlog
 from adapters.port import Departed
 from bot.conduct import Conductor
 from bot.errors import StoreFailed
+from bot.inserts import insert_new
 from bot.line import AGAIN_SECONDS, Line
 from bot.removal import Record
 from bot.rounds import RoundId
@@ -100,13 +101,14 @@ class Departures:
 
 def _noted(connection: sa.Connection, departure: Departure) -> list[RoundId]:
     """Write the departure down and end what is not over; the rounds that may be under way here."""
-    same = (departures.c.surface == departure.surface, departures.c.tenant == departure.tenant)
-    newest = sa.case((departures.c.at > departure.at, departures.c.at), else_=departure.at)
-    if not connection.execute(sa.update(departures).where(*same).values(at=newest)).rowcount:
-        row = {"surface": departure.surface, "tenant": departure.tenant, "at": departure.at}
-        connection.execute(sa.insert(departures), row)
+    if not insert_new(connection, departures, asdict(departure)):
+        earlier = (departures.c.surface == departure.surface, departures.c.tenant == departure.tenant)
+        newest = sa.update(departures).where(*earlier, departures.c.at < departure.at).values(at=departure.at)
+        connection.execute(newest)
     going = (*departure.runs, runs.c.status.not_in(ENDED))
-    begun = list(connection.execute(sa.select(runs.c.id, runs.c.round).where(*going, runs.c.status == "running")))
+    # None of them may begin while this looks.
+    all_going = connection.execute(sa.select(runs.c.id, runs.c.round, runs.c.status).where(*going).with_for_update())
+    begun = [row for row in all_going if row.status == "running"]
     ended = {"status": "stopped", "ended_at": departure.at, "stop_by": sa.func.coalesce(runs.c.stop_by, "departure")}
     connection.execute(sa.update(runs).where(*going).values(ended))
     return _round_ids(begun)

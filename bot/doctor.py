@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from adapters.safety import one_line
 from bot import chat, compose
 from bot.download import showing_download
@@ -30,7 +32,7 @@ async def examine(settings: Settings, catalog: Catalog) -> int:
     """Look at everything and report each finding on stdout; exit code 0 when nothing is wrong, else 1."""
     healthy = _say(True, "settings", "read")
     healthy &= _data_folder(settings.bot.panelist_home)
-    healthy &= _run_databases(settings.bot.panelist_home)
+    healthy &= _run_databases(settings.bot.panelist_home, settings.bot.database_url)
     for problem in catalog.problems:
         healthy &= _say(False, "panels", problem)
     healthy &= _say(True, "panels", f"{', '.join(catalog.names)}")
@@ -86,20 +88,20 @@ def _data_folder(home: Path) -> bool:
     return _say(True, "data folder", str(home))
 
 
-def _run_databases(home: Path) -> bool:
+def _run_databases(home: Path, url: SecretStr | None) -> bool:
     # SQLAlchemy takes a moment to import; whoever only wants help does not wait for it.
-    from bot.database import in_use, sqlite_reader
     from bot.house import run_databases, served_folder
+    from bot.runs_at import runs_at
     from bot.store import read_runs
 
-    databases = run_databases(home)
     try:
-        kept = [run for path in databases for run in read_runs(sqlite_reader(path), most=1_000)]
+        kept = [run for at in run_databases(home, url) for run in read_runs(at.reader(), most=1_000)]
+        served = runs_at(served_folder(home), url).in_use()
     except StoreFailed as error:
-        return _say(False, "runs", f"{error}; put the file aside to begin with a new one")
+        return _say(False, "runs", str(error) if url else f"{error}; put the file aside to begin with a new one")
     under_way = sum(not run.ended for run in kept)
-    said = f"{len(kept)} kept in {home / 'runs'}, {under_way} of them not over"
-    return _say(True, "runs", f"{said}; served now" if in_use(served_folder(home)) else said)
+    said = f"{len(kept)} kept in {f'Postgres and {home}' if url else home / 'runs'}, {under_way} of them not over"
+    return _say(True, "runs", f"{said}; served now" if served else said)
 
 
 async def _models(settings: Settings) -> AsyncIterator[tuple[bool, str, str]]:

@@ -9,6 +9,7 @@ from adapters.port import Invocation
 from bot.commands import Rate, Verdict
 from bot.database import failure
 from bot.delivery import UNSHOWN
+from bot.inserts import put
 from bot.rows import claim
 from bot.schema import feedback, outbox
 from bot.transactions import AT_ONCE, Transacting
@@ -35,9 +36,7 @@ async def note_feedback(database: Transacting, invocation: Invocation, run_id: s
         if not _was_posted(connection, run_id, rate.part):
             return False
         if claim(connection, invocation.key, run_id, now):
-            same = (feedback.c.run == run_id, feedback.c.part == given.part, feedback.c.author == given.author)
-            if not connection.execute(sa.update(feedback).where(*same).values(verdict=given.verdict, at=now)).rowcount:
-                connection.execute(sa.insert(feedback), asdict(given))
+            put(connection, feedback, asdict(given))
         return True
 
     return await database.do(note, AT_ONCE)

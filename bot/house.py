@@ -12,13 +12,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import structlog
+from pydantic import SecretStr
 
 from adapters.port import FrontEnd
 from bot.asking import reach_of
 from bot.blackbox import BlackBox
 from bot.conduct import Conductor, Work
 from bot.courier import Courier
-from bot.database import sole_process, sqlite_engine
+from bot.database import make_folder, sole_process
 from bot.departure import Departures
 from bot.errors import StoreFailed, StoreUnusable
 from bot.intake import Intake, Parts
@@ -30,7 +31,8 @@ from bot.receipts import Budgets, Ledger, Tariff
 from bot.removal import Removals
 from bot.rules import Rules
 from bot.runs import DurableRuns
-from bot.store import Store, database_of, day_start
+from bot.runs_at import InFolder, InPostgres, RunsAt, runs_at
+from bot.store import Store, day_start
 from teams.catalog import Catalog
 from teams.reading import read_document
 from teams.sources.kit import ResearchKit
@@ -47,7 +49,9 @@ DAY = 86_400.0
 class Plan:
     """What a house is built from. `keep_days` is how long runs are kept once they are over; `read` turns documents that
     are fetched into text; `kit` is what research can search, and what reads links; `reached` is told every point of a
-    send between which the process could end."""
+    send between which the process could end. Runs are in the `folder`, or else in the Postgres that `database` names;
+    what belongs to this machine alone is in the folder. `worker` is the name of the process among those that share a
+    database."""
 
     folder: Path
     teams: Teams
@@ -60,6 +64,8 @@ class Plan:
     read: Reader = read_document
     kit: ResearchKit = ResearchKit()
     reached: Callable[[str], None] = lambda _: None
+    database: SecretStr | None = None
+    worker: str = "worker-0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +81,26 @@ class Open:
 
 @asynccontextmanager
 async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterator[Open]:
-    """A house on the run databases in `plan.folder`, which this process alone uses as long as the block. What was under
-    way is taken up; what is still under way when the block ends stays so in the database.
+    """A house on the plan's run databases, with runs that this process has to itself as long as the block. What was
+    under way is taken up; what is still under way when the block ends stays so in the database.
 
     Raises `StoreUnusable`.
     """
-    with sole_process(plan.folder):
-        engine = sqlite_engine(database_of(plan.folder))
+    at = runs_at(plan.folder, plan.database)
+    make_folder(plan.folder)
+    async with at.sole(plan.worker):
+        engine = at.engine()
         migrate(engine)
         store = Store(engine)
         try:
             spent = await store.charged_since(day_start(time.time()))
             courier = Courier(fronts, store, reached=plan.reached)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
-            box = BlackBox(plan.folder / "black-box")
+            box = BlackBox(plan.folder / at.black_box(plan.worker))
             reach = reach_of(plan.kit)
             work = Work(plan.teams, Readers(plan.read, plan.kit.pages), reach.searches)
             conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=box.blamed)
-            runs = DurableRuns(plan.folder / "steps.sqlite", conductor.conduct)
+            runs = DurableRuns(at, conductor.conduct, executor=plan.worker)
             line = Line(store, runs, plan.rules.runs_in_flight, plan.rules.runs_waiting)
             removals = Removals(store, courier, runs, line)
             departures = Departures(store, conductor, runs, line)
@@ -171,7 +179,9 @@ def _remove_old(once: Path, keep_days: float) -> None:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_databases(home: Path) -> list[Path]:
-    """All files with runs, that of `panelist serve` first, then the newest."""
+def run_databases(home: Path, url: SecretStr | None = None) -> list[RunsAt]:
+    """All that runs are kept in, that of `panelist serve` first, then the newest; `url` is its DATABASE_URL."""
+    served = runs_at(served_folder(home), url)
     once = sorted((home / "runs" / "once").glob("*/runs.sqlite"), reverse=True)
-    return [path for path in (database_of(served_folder(home)), *once) if path.exists()]
+    there = isinstance(served, InPostgres) or served.file.exists()
+    return [*([served] if there else []), *(InFolder(file.parent) for file in once)]

@@ -1,11 +1,12 @@
 """What a place remembers: the profile and the pillars that every question asked there is given."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import sqlalchemy as sa
 
 from adapters.port import AskOptions, Invocation, Place
 from bot.commands import Setting
+from bot.inserts import put
 from bot.rows import claim
 from bot.rules import channel_of
 from bot.schema import place_settings
@@ -60,7 +61,5 @@ def _read(connection: sa.Connection, place: Place) -> PlaceSettings:
 
 
 def _write(connection: sa.Connection, place: Place, fresh: PlaceSettings) -> None:
-    values = {"profile": fresh.profile, "pillars": fresh.pillars, "by": fresh.by, "at": fresh.at}
-    if not connection.execute(sa.update(place_settings).where(*_here(place)).values(values)).rowcount:
-        key = {"surface": place.surface, "tenant": place.tenant, "channel": channel_of(place)}
-        connection.execute(sa.insert(place_settings).values({**key, **values}))
+    key = {"surface": place.surface, "tenant": place.tenant, "channel": channel_of(place)}
+    put(connection, place_settings, {**key, **asdict(fresh)})

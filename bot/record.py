@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -14,10 +13,10 @@ from adapters.plain import doc_source
 from adapters.port import Doc, Markdown, Table
 from adapters.safety import one_line, visible
 from bot import render
-from bot.database import in_use, sqlite_reader
 from bot.errors import StoreFailed
 from bot.feedback import Feedback, read_feedback
 from bot.progress import Progress
+from bot.runs_at import RunsAt
 from bot.store import read_runs
 from bot.stored import StoredRun
 from teams.answers import expert_result
@@ -38,7 +37,7 @@ class Found:
     """A run and the database that it stands in. `interrupted`: it is not over, and no process is at it."""
 
     run: StoredRun
-    database: Path
+    database: RunsAt
     interrupted: bool
 
     @property
@@ -55,27 +54,27 @@ def _logged(sentence: str) -> None:
     log.error("runs.unreadable", why=sentence)
 
 
-def recent(databases: Sequence[Path], most: int, problem: Problem = _logged) -> list[Found]:
+def recent(databases: Sequence[RunsAt], most: int, problem: Problem = _logged) -> list[Found]:
     """The newest runs of all databases, newest first."""
-    found = [each for path in databases[: most + 1] for each in _found(path, None, most, problem)]
+    found = [each for at in databases[: most + 1] for each in _found(at, None, most, problem)]
     return sorted(found, key=lambda each: each.run.created_at, reverse=True)[:most]
 
 
-def named(databases: Sequence[Path], run_id: str, problem: Problem = _logged) -> list[Found]:
+def named(databases: Sequence[RunsAt], run_id: str, problem: Problem = _logged) -> list[Found]:
     """The runs whose id is, or else begins with, `run_id`."""
-    found = [each for path in databases for each in _found(path, run_id, 50, problem)]
+    found = [each for at in databases for each in _found(at, run_id, 50, problem)]
     exact = [each for each in found if each.run.id == run_id]
     return exact or found
 
 
-def _found(path: Path, run_id: str | None, most: int, problem: Problem) -> list[Found]:
+def _found(at: RunsAt, run_id: str | None, most: int, problem: Problem) -> list[Found]:
     try:
-        runs = read_runs(sqlite_reader(path), run_id, most)
+        runs = read_runs(at.reader(), run_id, most)
+        alone = not at.in_use()
     except StoreFailed as error:
         problem(str(error))
         return []
-    alone = not in_use(path.parent)
-    return [Found(run, path, alone and not run.ended) for run in runs]
+    return [Found(run, at, alone and not run.ended) for run in runs]
 
 
 def listing(found: Sequence[Found]) -> str:
@@ -99,7 +98,7 @@ def has_answer(run: StoredRun) -> bool:
 
 def exported(found: Found, how: Format) -> str:
     """The whole record: as a Markdown document, or as one JSON object. Raises `StoreFailed`."""
-    run, feedback = _with_steps(found), read_feedback(sqlite_reader(found.database), found.run.id)
+    run, feedback = _with_steps(found), read_feedback(found.database.reader(), found.run.id)
     if how == "json":
         return json.dumps(_plain(run, found.state, feedback), ensure_ascii=False, indent=1) + "\n"
     docs = [*_docs(run, found.state), *_opinions(feedback)]
@@ -108,13 +107,13 @@ def exported(found: Found, how: Format) -> str:
 
 def _with_steps(found: Found) -> StoredRun:
     """The run with what its round has recorded so far, when it is not over."""
-    run, steps = found.run, found.database.with_name("steps.sqlite")
-    if run.ended or not steps.exists():
+    run = found.run
+    if run.ended:
         return run
     # DBOS takes a moment to import, and only a run under way needs it.
     from bot.runs import recorded_steps
 
-    recorded = recorded_steps(steps, run.round_id)
+    recorded = recorded_steps(found.database, run.round_id)
     return replace(run, steps=run.steps | {key: json.dumps(result) for key, result in recorded.items()})
 
 

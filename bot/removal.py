@@ -13,9 +13,10 @@ from adapters.port import Invocation, MessageRef, SendError, ThreadRef, Unknown,
 from bot import notices
 from bot.courier import Courier
 from bot.errors import StoreFailed
+from bot.inserts import insert_new
 from bot.line import AGAIN_SECONDS, Line
 from bot.rounds import RoundId
-from bot.rows import claim
+from bot.rows import claim, claimed
 from bot.schema import removals, runs
 from bot.store import Store
 from bot.stored import Posted, StoredRun
@@ -56,10 +57,11 @@ class Removals:
         stop = {"stop_by": sa.func.coalesce(runs.c.stop_by, invocation.author)}
 
         def ask(connection: sa.Connection) -> bool:
-            known = connection.execute(sa.select(removals.c.run).where(removals.c.run == run.id)).first()
-            if known is not None or not claim(connection, invocation.key, run.id, now):
+            if claimed(connection, invocation.key) is not None or not insert_new(connection, removals, row):
                 return False
-            connection.execute(sa.insert(removals), row)
+            claim(connection, invocation.key, run.id, now)
+            # How it stands is looked at twice.
+            connection.execute(sa.select(runs.c.id).where(this).with_for_update())
             begun = sa.update(runs).where(this, runs.c.status == "running")
             waits = sa.update(runs).where(this, runs.c.status == "accepted")
             connection.execute(begun.values(stop))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from adapters.port import Invocation, MessageRef, Place, ThreadRef
 from bot.brief import Brief
+from bot.inserts import insert_new
 from bot.receipts import RunReceipt
 from bot.rules import channel_of
 from bot.schema import claims, runs
@@ -22,11 +23,11 @@ log = structlog.get_logger()
 NO_CRASHES = {"stuck": 0, "blamed": 0, "steps_seen": 0, "paused": False}
 COUNTED = ("calls", "input_tokens", "output_tokens", "unmetered")
 
-RUN = [column for column in runs.c if column is not runs.c.thread_id]
-"""What is read of a run. Its thread's id is for looking up, and databases that a terminal left behind may lack it."""
+RUN = [column for column in runs.c if column not in {runs.c.thread_id, runs.c.owner}]
+"""What is read of a run. The others are for looking up, and databases that a terminal left behind may lack them."""
 
-# Made once: SQLAlchemy then finds the compiled statement by identity.
-_CLAIM = sa.insert(claims)
+_DOOR = 7002
+"""The advisory lock that one process at a time goes through."""
 
 
 def claimed(connection: sa.Connection, key: str) -> str | None:
@@ -36,10 +37,14 @@ def claimed(connection: sa.Connection, key: str) -> str | None:
 
 def claim(connection: sa.Connection, key: str, run_id: str, now: float) -> bool:
     """Note that a gesture is carried out; False where it was before."""
-    if claimed(connection, key) is not None:
-        return False
-    connection.execute(_CLAIM, {"key": key, "run": run_id, "at": now})
-    return True
+    return insert_new(connection, claims, {"key": key, "run": run_id, "at": now})
+
+
+def alone(connection: sa.Connection) -> None:
+    """Until the transaction ends, let no other process do what it does behind this: count quotas, and stand in line.
+    On SQLite nobody else writes anyhow."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_DOOR, 0)))
 
 
 def over_quota(connection: sa.Connection, invocation: Invocation, quotas: Quotas, since: float) -> OverQuota | None:

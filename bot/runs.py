@@ -10,7 +10,6 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -20,9 +19,10 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos._error import DBOSException
 
 from bot.blackbox import working_on
-from bot.database import dbos_engine, probe, sqlite_reader, translated
+from bot.database import translated
 from bot.errors import PutOff, StoreFailed, StoreUnusable, sole
 from bot.rounds import RoundId
+from bot.runs_at import RunsAt
 from teams.steps import Json
 
 log = structlog.get_logger()
@@ -108,12 +108,13 @@ class _WorkflowSteps:
 class DurableRuns:
     """The workflows of this process. One per process at a time, for so it is with DBOS.
 
-    As a block: `async with DurableRuns(path, conduct) as runs`. What was under way is taken up when it is entered.
+    As a block: `async with DurableRuns(at, conduct) as runs`. What was under way is taken up when it is entered.
     Raises `StoreUnusable`.
     """
 
-    def __init__(self, path: Path, conduct: Conduct, *, executor: str = "worker-0") -> None:
-        self._path, self._conduct, self._executor = path, conduct, executor
+    def __init__(self, at: RunsAt, conduct: Conduct, *, executor: str = "worker-0") -> None:
+        self._at, self._conduct, self._executor = at, conduct, executor
+        self._engine: sa.Engine | None = None
         self._under_way: dict[RoundId, asyncio.Task[Any]] = {}
         self._not_left: dict[RoundId, asyncio.Task[Any]] = {}
         self._put_off: set[RoundId] = set()
@@ -121,14 +122,16 @@ class DurableRuns:
         self._workflow: Any = None
 
     async def __aenter__(self) -> Self:
-        probe(self._path)
+        engine = self._engine = self._at.steps_engine()
         DBOS(
             config={
                 "name": "panelist",
                 "application_version": RUN_PLAN,
                 "executor_id": self._executor,
                 "max_executor_threads": THREADS,
-                "system_database_engine": dbos_engine(self._path),
+                "system_database_engine": engine,
+                # On Postgres it would wake up a hundred times a second for what runs never use.
+                "use_listen_notify": False,
                 "serializer": _Serializer(),
                 # Its log lines may quote steps, and so prompts. What matters of them is logged here.
                 "log_level": "CRITICAL",
@@ -143,7 +146,7 @@ class DurableRuns:
 
         self._workflow = run
         try:
-            with translated(f"the run database {self._path} cannot be used"):
+            with translated(f"the run database {engine.url.database} cannot be used"):
                 DBOS.launch()
                 await self._report_strangers()
         except BaseException as error:
@@ -168,6 +171,8 @@ class DurableRuns:
         # It blocks and ends the threads that asyncio.to_thread uses here, so it needs one of its own.
         with ThreadPoolExecutor(1) as pool:
             await asyncio.get_running_loop().run_in_executor(pool, lambda: DBOS.destroy(destroy_registry=True))
+        if self._engine is not None:
+            self._engine.dispose()
         # Whatever still needs a thread on this loop gets a pool that is alive.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
 
@@ -266,11 +271,14 @@ class DurableRuns:
                 self._put_off |= again
 
 
-def recorded_steps(path: Path, round_id: RoundId) -> dict[str, Json]:
+def recorded_steps(at: RunsAt, round_id: RoundId) -> dict[str, Json]:
     """The results so far of a round that may be under way in another process. Raises `StoreFailed`."""
-    client = DBOSClient(system_database_engine=sqlite_reader(path), serializer=_Serializer())
+    engine = at.steps_reader()
+    if engine is None:
+        return {}
+    client = DBOSClient(system_database_engine=engine, serializer=_Serializer(), retry_connection_errors=False)
     try:
-        with translated(f"{path} cannot be read"):
+        with translated(f"{engine.url.database} cannot be read"):
             return _results(client.list_workflow_steps(str(round_id)))
     finally:
         client.destroy()

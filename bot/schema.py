@@ -35,6 +35,8 @@ runs = sa.Table(
     sa.Column("steps_seen", sa.Integer, nullable=False),
     sa.Column("paused", sa.Boolean, nullable=False),
     sa.Column("stop_by", sa.Text),
+    # The process that carries it out, where several share the database: its name, and a token of this start of it.
+    sa.Column("owner", sa.Text),
     # Of the rounds that are over: results by step, and the events of the last one; what all of them consumed.
     sa.Column("steps", sa.Text),
     sa.Column("events", sa.Text),
@@ -113,4 +115,35 @@ departures = sa.Table(
     *(sa.Column(name, sa.Text, primary_key=True) for name in ("surface", "tenant")),
     sa.Column("at", sa.Double, nullable=False),
     comment="Workspaces, or all below a `/`, that the bot left, until all that is kept of them until then is gone",
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("seen", sa.Double, nullable=False),
+    comment="The processes that share the database: the token of each one's present start, the order of steps it knows",
+)
+
+takeovers = sa.Table(
+    "takeovers",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, primary_key=True),
+    comment="Rounds that one process took over from another that was gone: which, and which did",
+)
+
+paces = sa.Table(
+    "paces",
+    metadata,
+    sa.Column("place", sa.Text, primary_key=True),
+    sa.Column("full_at", sa.Double, nullable=False),
+    comment="How fast all processes together send to a place: when its bucket of tokens is full again",
 )

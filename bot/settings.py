@@ -1,11 +1,12 @@
 """Settings: read once from the environment into one frozen value; all faults are reported together."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import platformdirs
-from pydantic import AnyHttpUrl, AnyWebsocketUrl, Field, SecretStr, ValidationError
+from pydantic import AnyHttpUrl, AnyWebsocketUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from teams.sources.settings import SourceSettings
@@ -30,6 +31,7 @@ class BotSettings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     panelist_home: Path = Field(default_factory=_home)
+    database_url: SecretStr | None = None
     panelist_panels: Path | None = None
     panelist_mcp: Path | None = None
     panelist_log: Literal["debug", "info", "warning", "error"] | None = None
@@ -56,6 +58,42 @@ class BotSettings(BaseSettings):
     discord_api_url: AnyHttpUrl = AnyHttpUrl("https://discord.com/api/v10")
     discord_gateway_url: AnyWebsocketUrl | None = None
     discord_shard_count: int | None = Field(None, ge=1)
+
+    @field_validator("database_url")
+    @classmethod
+    def _one_of_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        return None if url is None else _postgres_url(url)
+
+
+_WRITE = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+_KIND = re.compile(r"([a-z0-9]{1,20})(\+[a-z0-9]{1,20})?://", re.IGNORECASE)
+
+
+def _postgres_url(url: SecretStr) -> SecretStr:
+    """The URL as libpq takes it. Raises `ValueError` with a sentence that quotes at most how the URL begins."""
+    given = url.get_secret_value().strip()
+    begins = _KIND.match(given)
+    if begins is None:
+        raise ValueError(f"it is no address of a database; {_WRITE}")
+    if begins[1].lower() not in ("postgresql", "postgres") or (begins[2] or "+psycopg").lower() != "+psycopg":
+        raise ValueError(
+            f"it begins with {begins[0]}, and runs are kept in Postgres or, without one, in files; {_WRITE}"
+        )
+    # Its driver takes a moment to import, and whoever has no Postgres does not wait for it.
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    fresh = f"postgresql://{given[begins.end() :]}"
+    try:
+        conninfo_to_dict(fresh)
+    except ProgrammingError:
+        # What it says may quote the password.
+        readable = False
+    else:
+        readable = True
+    if not readable:
+        raise ValueError(f"Postgres cannot read it; {_WRITE}, with % and two digits for each of :/@?#% in the password")
+    return SecretStr(fresh)
 
 
 @dataclass(frozen=True, slots=True)

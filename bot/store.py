@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from adapters.port import Invocation, MessageRef, Place, ThreadRef
 from bot.brief import Brief
 from bot.database import failure
+from bot.inserts import insert_new, put
 from bot.place_settings import remember
 from bot.rounds import RoundId
 from bot.rows import (
@@ -19,6 +19,7 @@ from bot.rows import (
     NO_CRASHES,
     RUN,
     all_readable,
+    alone,
     asked,
     claim,
     claimed,
@@ -27,7 +28,7 @@ from bot.rows import (
     posted,
     readable,
 )
-from bot.schema import charges, claims, departures, feedback, outbox, removals, runs
+from bot.schema import charges, claims, departures, feedback, outbox, removals, runs, takeovers
 from bot.stored import ENDED, Accepted, Duplicate, Ending, OverQuota, Posted, Quotas, Status, StoredRun
 from bot.transactions import AT_ONCE, Transactions
 from teams.wire import dump
@@ -57,6 +58,7 @@ class Store(Transactions):
         now, day = self._clock(), day_start(self._clock())
 
         def accept(connection: sa.Connection) -> Accepted | Duplicate | OverQuota:
+            alone(connection)
             if (before := claimed(connection, invocation.key)) is not None:
                 return Duplicate(before)
             over = over_quota(connection, invocation, quotas, day)
@@ -79,6 +81,7 @@ class Store(Transactions):
         again = over.values(**fresh, started_at=None, round=runs.c.round + 1)
 
         def retry(connection: sa.Connection) -> RoundId | Duplicate | None:
+            alone(connection)
             if claimed(connection, key) is not None:
                 return Duplicate(run_id)
             if not connection.execute(again).rowcount:
@@ -146,6 +149,7 @@ class Store(Transactions):
         now = self._clock()
         this = runs.c.id == round_id.run
         query = sa.select(*RUN).where(this, runs.c.round == round_id.number, runs.c.status.in_(("accepted", "running")))
+        query = query.with_for_update()
 
         def begin(connection: sa.Connection) -> StoredRun | None:
             row = connection.execute(query).one_or_none()
@@ -198,8 +202,9 @@ class Store(Transactions):
         charge = {"run": round_id.run, "round": round_id.number, "charged": receipt.charged, "at": now}
 
         def end(connection: sa.Connection) -> None:
-            connection.execute(sa.update(runs).where(runs.c.id == round_id.run).values(values))
-            connection.execute(sa.insert(charges), charge)
+            # Once, whatever became of the answer to a first try.
+            if insert_new(connection, charges, charge):
+                connection.execute(sa.update(runs).where(runs.c.id == round_id.run).values(values))
 
         await self.do(end)
 
@@ -220,11 +225,9 @@ class Store(Transactions):
         values = {"key": key, "run": run_id, "state": "sending", "at": self._clock()}
 
         def claim(connection: sa.Connection) -> Posted | None:
-            row = connection.execute(sa.select(outbox).where(outbox.c.key == key)).one_or_none()
-            if row is not None:
-                return posted(row)
-            connection.execute(_SENDING, values)
-            return None
+            if insert_new(connection, outbox, values):
+                return None
+            return posted(connection.execute(sa.select(outbox).where(outbox.c.key == key)).one())
 
         return await self.do(claim)
 
@@ -266,7 +269,7 @@ class Store(Transactions):
     async def remove(self, run_ids: Sequence[str], *, keep_claims: bool = False) -> None:
         """Remove runs that are over, with all that belongs to them. With `keep_claims` the gestures about them that
         come again are still known for having been carried out."""
-        tables = [outbox.c.run, charges.c.run, feedback.c.run, removals.c.run]
+        tables = [outbox.c.run, charges.c.run, feedback.c.run, removals.c.run, takeovers.c.run]
         tables += [runs.c.id] if keep_claims else [claims.c.run, runs.c.id]
 
         def remove(connection: sa.Connection) -> None:
@@ -307,7 +310,6 @@ _NEXT_TURN = sa.select(sa.func.coalesce(sa.func.max(runs.c.turn), 0) + 1).scalar
 
 # Made once: SQLAlchemy then finds the compiled statement by identity.
 _ACCEPT = sa.insert(runs)
-_SENDING = sa.insert(outbox)
 _SENT = (
     sa.update(outbox)
     .where(outbox.c.key == sa.bindparam("b_key"))
@@ -316,10 +318,7 @@ _SENT = (
 
 
 def _note_sent(connection: sa.Connection, key: str, run_id: str, ref: MessageRef, now: float) -> None:
-    where = json.dumps(dump(ref))
-    if not connection.execute(_SENT, {"b_key": key, "ref": where, "at": now}).rowcount:
-        row = {"key": key, "run": run_id, "state": "sent", "ref": where, "at": now}
-        connection.execute(sa.insert(outbox), row)
+    put(connection, outbox, {"key": key, "run": run_id, "state": "sent", "ref": json.dumps(dump(ref)), "at": now})
 
 
 def _here(place: Place, thread: str = "") -> sa.Select[Any]:
@@ -338,11 +337,9 @@ def read_runs(engine: sa.Engine, run_id: str | None = None, most: int = 50) -> l
         query = query.where(runs.c.id.startswith(run_id, autoescape=True))
     try:
         with engine.connect() as connection:
+            # A server may have nothing of ours yet; a file that is there has.
+            if engine.dialect.name == "postgresql" and not sa.inspect(connection).has_table(runs.name):
+                return []
             return all_readable(connection.execute(query))
     except sa.exc.DBAPIError as error:
         raise failure(error, f"the run database {engine.url.database} cannot be read") from error
-
-
-def database_of(folder: Path) -> Path:
-    """The file with our own tables in a folder of run databases."""
-    return folder / "runs.sqlite"

@@ -14,8 +14,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import sqlalchemy as sa
 import structlog
 
+from bot.commits import committed
 from bot.database import failure
 from bot.errors import StoreFailed
+from bot.postgres_errors import loggable, refuses_everybody
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -85,14 +87,14 @@ class Transactions:
 
     def _carry_out(self, together: list["_Work[Any]"]) -> None:
         try:
-            with self._engine.begin() as connection:
-                results = [item.work(connection) for item in together]
-        except sa.exc.OperationalError as error:
-            # The database refuses, and would refuse each of them: nobody waits for the others' turn to be told.
-            translated = _translated(error)
-            for item in together:
-                item.settle(error=translated)
+            results = committed(self._engine, lambda connection: [item.work(connection) for item in together])
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
+            if isinstance(error, sa.exc.DBAPIError) and refuses_everybody(error):
+                # It would refuse each of them: nobody waits for the others' turn to be told.
+                translated = _translated(error)
+                for item in together:
+                    item.settle(error=translated)
+                return
             if len(together) > 1:
                 for item in together:
                     self._carry_out([item])
@@ -125,7 +127,7 @@ class _Work(Generic[T]):
 def _translated(error: Exception) -> Exception:
     if not isinstance(error, sa.exc.DBAPIError):
         return error
-    log.warning("store.refused", error=type(error.orig).__name__, why=str(error.orig))
+    log.warning("store.refused", error=type(error.orig).__name__, why=loggable(error.orig))
     translated = failure(error, "the run database cannot be written")
     translated.__cause__ = error
     return translated

@@ -253,6 +253,7 @@ async def _served(
             sys.stderr.write(f"panelist: {said}\npanelist: {web_line(settings)}\n")
             plan = replace(
                 _plan(served_folder(bot.panelist_home), models, kit, settings, catalog),
+                database=bot.database_url,
                 rules=compose.rules_of(settings),
                 budgets=compose.budgets_of(settings),
             )
@@ -377,7 +378,7 @@ def _runs(args: argparse.Namespace, settings: Settings) -> int:
     from bot import record
     from bot.house import run_databases
 
-    databases = run_databases(settings.bot.panelist_home)
+    databases = run_databases(settings.bot.panelist_home, settings.bot.database_url)
     problems: list[str] = []
     if args.action is None:
         sys.stdout.write(record.listing(record.recent(databases, args.most, problems.append)))
@@ -395,15 +396,16 @@ def _runs(args: argparse.Namespace, settings: Settings) -> int:
 
 def _resume(found: "Found", settings: Settings) -> int:
     from bot.house import served_folder
+    from bot.runs_at import InPostgres
 
-    folder = found.database.parent
+    at = found.database
     if found.run.ended:
         return _complain(f"run {found.run.id} is over; 'panelist runs show {found.run.id}' prints it")
     if not found.interrupted:
         return _complain(f"run {found.run.id} is under way in another process")
-    if folder == served_folder(settings.bot.panelist_home):
+    if isinstance(at, InPostgres) or at.folder == served_folder(settings.bot.panelist_home):
         return _complain(f"run {found.run.id} was served; it goes on when 'panelist serve' starts again")
-    return asyncio.run(_taken_up(folder, found.run, settings))
+    return asyncio.run(_taken_up(at.folder, found.run, settings))
 
 
 async def _taken_up(folder: Path, run: "StoredRun", settings: Settings) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from adapters.memory import MemoryFrontEnd
 from bot.house import Plan, open_house
 from bot.model_teams import ModelTeams
+from bot.runs_at import InPostgres
 from teams.catalog import load_catalog
 from teams.panel import ExpertPanel
 from teams.scripted import Prompt, expert_reply, scripted_lm, synthesis_reply
@@ -57,8 +58,13 @@ async def until(there) -> None:
 
 
 @asynccontextmanager
-async def served(script=good, *, folder=None, front=None, teams=None, seconds=30, **plan):
-    """`(front, house, teams)` until the block ends; what is under way then stays so in `folder`."""
+async def served(script=good, *, folder=None, at=None, front=None, teams=None, seconds=30, **plan):
+    """`(front, house, teams)` until the block ends; what is under way then stays so in `folder`, or where runs are
+    kept else."""
+    if isinstance(at, InPostgres):
+        plan["database"] = at.url
+    elif at is not None:
+        folder = at.folder
     front, teams = front or MemoryFrontEnd(), teams or ScriptedTeams(script)
     with tempfile.TemporaryDirectory() as temporary:
         whole = Plan(Path(folder or temporary), teams, load_catalog(None), status=("experts: scripted",))

@@ -1,7 +1,9 @@
 """What tests of the run database share: a clock that is set by hand, invocations, briefs, stores on a file."""
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from adapters.port import Attachment, Invocation, Place
 from bot.brief import Brief
@@ -9,6 +11,7 @@ from bot.database import sqlite_engine
 from bot.migrations import migrate
 from bot.receipts import RunReceipt
 from bot.rounds import RoundId
+from bot.runs_at import InFolder, RunsAt
 from bot.store import Store
 from bot.stored import Accepted, Ending, Quotas
 from teams.model import PanelSpec, Perspective, Source
@@ -51,6 +54,35 @@ async def store_at(path: Path, clock: Clock | None = None, engine=None, *, lock_
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def store_in(at: RunsAt, clock: Clock | None = None):
+    """A store on either database, its schema up to date; closed when the block ends."""
+    engine = at.engine()
+    migrate(engine)
+    async with store_at(Path(), clock, engine) as store:
+        yield store
+
+
+def altered(at: RunsAt, statement: str, **values) -> None:
+    """Change the database behind everybody's back."""
+    engine = at.engine()
+    with engine.begin() as connection:
+        connection.execute(sa.text(statement), values)
+    engine.dispose()
+
+
+@contextmanager
+def locked(at: RunsAt):
+    """Another program is in a long write, which nobody can pass."""
+    engine = sa.create_engine(f"sqlite:///{at.file}") if isinstance(at, InFolder) else at.engine()
+    with engine.connect() as connection:
+        exclusive = "BEGIN EXCLUSIVE" if isinstance(at, InFolder) else "LOCK TABLE claims, runs"
+        connection.exec_driver_sql(exclusive)
+        yield
+        connection.rollback()
+    engine.dispose()
 
 
 async def accepted(store: Store, *keys: str, **who) -> None:

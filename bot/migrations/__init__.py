@@ -11,6 +11,9 @@ from alembic.script import ScriptDirectory
 from bot.database import failure
 from bot.errors import StoreUnusable
 
+_MIGRATING = 7000
+"""The advisory lock of whoever changes the schema."""
+
 
 def migrate(engine: sa.Engine) -> None:
     """Bring the schema up to date, all or nothing. Raises `StoreUnusable`, also for a schema newer than this code."""
@@ -22,6 +25,10 @@ def migrate(engine: sa.Engine) -> None:
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Several processes may begin together: one does it, and the others find it done.
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '30s'")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING, 0)))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     script = ScriptDirectory.from_config(config)
@@ -32,7 +39,7 @@ def _upgrade(connection: sa.Connection) -> None:
     if at is not None and at not in known:
         raise StoreUnusable(
             f"the run database {connection.engine.url.database} was written by a newer version of panelist (schema"
-            f" {at}); install that version again, or set another PANELIST_HOME"
+            f" {at}); install that version again, or set another PANELIST_HOME or DATABASE_URL"
         )
 
     def steps(revision: object, _: object) -> object:

@@ -1,9 +1,7 @@
 """Departure and withdrawal: what is taken back is stopped, and of a workspace that is gone nothing is kept."""
 
 import asyncio
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -16,6 +14,7 @@ from teams.lms import forget_lms
 from teams.scripted import played
 from tests.bot.test_removal import rows
 from tests.house import Held, served, until
+from tests.stores import altered, locked
 
 GONE = Departed("memory", "tests")
 OTHER = replace(PLACE, tenant="other")
@@ -33,18 +32,18 @@ async def removed(house, *runs: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def forgotten(folder) -> None:
+async def forgotten(at) -> None:
     """Wait until the departure itself is done."""
     async with asyncio.timeout(20):
-        while rows(folder)["departures"]:
+        while rows(at)["departures"]:
             await asyncio.sleep(0.01)
 
 
 # Departure
 
 
-async def test_all_that_is_kept_of_a_workspace_that_is_gone_goes_and_nothing_of_another(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_all_that_is_kept_of_a_workspace_that_is_gone_goes_and_nothing_of_another(at):
+    async with served(at=at) as (front, house, _):
         for place, key in ((PLACE, "mine"), (replace(PLACE, channel="too"), "mine-too"), (OTHER, "other")):
             await front.say("/panel settings profile A bakery.", place=place)
             await front.say("/panel Open?", key=key, place=place)
@@ -53,20 +52,20 @@ async def test_all_that_is_kept_of_a_workspace_that_is_gone_goes_and_nothing_of_
             await front.hand(rate)
         await front.hand(GONE)
         await removed(house, "mine", "mine-too")
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert [await house.store.get(run) for run in ("mine", "mine-too")] == [None, None]
         assert (await house.store.get("other")).status == "finished"
         assert (await settings_of(house.store, PLACE)).profile == ""
         assert (await settings_of(house.store, OTHER)).profile == "A bakery."
         # Of gestures that were about no run only the key was kept, and it says nothing.
-        assert rows(tmp_path) == Counter(
+        assert rows(at) == Counter(
             runs=1, claims=2 + 3, charges=1, outbox=10, feedback=1, place_settings=1, workflows=1
         )
 
 
-async def test_runs_under_way_end_at_once_and_without_another_word_and_none_that_waits_begins(tmp_path):
+async def test_runs_under_way_end_at_once_and_without_another_word_and_none_that_waits_begins(at):
     held = Held()
-    async with served(held, folder=tmp_path, rules=Rules(runs_in_flight=2, runs_waiting=3)) as (front, house, teams):
+    async with served(held, at=at, rules=Rules(runs_in_flight=2, runs_waiting=3)) as (front, house, teams):
         await front.say("/panel Open?", key="other", place=OTHER)
         await front.say("/panel Open?", key="going")
         await until(lambda: len(held.waiting) == 12)
@@ -80,14 +79,14 @@ async def test_runs_under_way_end_at_once_and_without_another_word_and_none_that
         assert len(front.calls) == before
         held.go.set()
         await house.intake.settled()
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert (await house.store.get("other")).status == "finished"
         assert len(front.threads()) == 2
-        assert rows(tmp_path) == Counter(runs=1, claims=1, charges=1, outbox=10, workflows=1)
+        assert rows(at) == Counter(runs=1, claims=1, charges=1, outbox=10, workflows=1)
 
 
-async def test_a_delivery_that_waits_for_a_rate_limit_gives_up(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_delivery_that_waits_for_a_rate_limit_gives_up(at):
+    async with served(at=at) as (front, house, _):
         front.script(Fault(RateLimited(3_000.0)))
         await front.say("/panel Open?", key="run")
         await until(lambda: [call for call in front.calls if call.operation == "post"])
@@ -96,8 +95,8 @@ async def test_a_delivery_that_waits_for_a_rate_limit_gives_up(tmp_path):
         await house.intake.settled()
 
 
-async def test_what_comes_from_a_new_installation_is_not_touched(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_what_comes_from_a_new_installation_is_not_touched(at):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel Open?", key="before")
         await house.intake.settled()
         await front.hand(GONE)
@@ -105,59 +104,59 @@ async def test_what_comes_from_a_new_installation_is_not_touched(tmp_path):
         await front.say("/panel Open?", key="after")
         await house.intake.settled()
         await removed(house, "before")
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert (await house.store.get("after")).status == "finished"
         assert (await settings_of(house.store, PLACE)).profile == "A mill."
 
 
-async def test_a_departure_that_is_told_late_takes_only_what_was_there_before_it(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_departure_that_is_told_late_takes_only_what_was_there_before_it(at):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel Open?", key="before")
         await house.intake.settled()
-        at = house.store.now()
+        then = house.store.now()
         await front.say("/panel settings profile A mill.")
         await front.say("/panel Open?", key="after")
         await house.intake.settled()
-        await front.hand(replace(GONE, at=at))
+        await front.hand(replace(GONE, at=then))
         await removed(house, "before")
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert (await house.store.get("after")).status == "finished"
         assert (await settings_of(house.store, PLACE)).profile == "A mill."
 
 
-async def test_a_departure_that_is_told_to_be_in_the_future_is_now(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_departure_that_is_told_to_be_in_the_future_is_now(at):
+    async with served(at=at) as (front, house, _):
         await front.hand(replace(GONE, at=house.store.now() + 3_600))
         await front.say("/panel Open?", key="after")
         await house.intake.settled()
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert (await house.store.get("after")).status == "finished"
 
 
-async def test_an_older_departure_takes_nothing_back_of_a_newer_one(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
-        at = house.store.now()
+async def test_an_older_departure_takes_nothing_back_of_a_newer_one(at):
+    async with served(at=at) as (front, house, _):
+        then = house.store.now()
         await front.say("/panel Open?", key="run")
         await house.intake.settled()
-        await asyncio.gather(front.hand(GONE), front.hand(replace(GONE, at=at)))
+        await asyncio.gather(front.hand(GONE), front.hand(replace(GONE, at=then)))
         await removed(house, "run")
-        await forgotten(tmp_path)
-        assert rows(tmp_path) == Counter()
+        await forgotten(at)
+        assert rows(at) == Counter()
 
 
-async def test_a_departure_that_is_told_twice_is_one(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_departure_that_is_told_twice_is_one(at):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel Open?", key="run")
         await house.intake.settled()
         await asyncio.gather(front.hand(GONE), front.hand(GONE))
         await removed(house, "run")
-        await forgotten(tmp_path)
-        assert rows(tmp_path) == Counter()
+        await forgotten(at)
+        assert rows(at) == Counter()
 
 
-async def test_runs_of_a_workspace_that_is_gone_are_no_runs_for_any_gesture(tmp_path):
+async def test_runs_of_a_workspace_that_is_gone_are_no_runs_for_any_gesture(at):
     held = Held()
-    async with served(held, folder=tmp_path) as (front, _, _):
+    async with served(held, at=at) as (front, _, _):
         await front.say("/panel Open?", key="run")
         await until(lambda: len(held.waiting) == 6)
         await front.hand(GONE)
@@ -166,26 +165,25 @@ async def test_runs_of_a_workspace_that_is_gone_are_no_runs_for_any_gesture(tmp_
             assert "There is no such run here" in front.told("ann")[-1]
 
 
-async def test_a_departure_that_the_process_did_not_live_to_carry_out_is_carried_out_by_the_next(tmp_path):
+async def test_a_departure_that_the_process_did_not_live_to_carry_out_is_carried_out_by_the_next(at):
     held, front = Held(), MemoryFrontEnd()
-    async with served(held, folder=tmp_path, front=front) as (_, house, _):
+    async with served(held, at=at, front=front) as (_, house, _):
         for key, place in (("mine", PLACE), ("other", OTHER)):
             await front.say("/panel Open?", key=key, place=place)
         await until(lambda: len(held.waiting) == 12)
-        at = house.store.now()
+        then = house.store.now()
     # Committed, and the process ended before it did anything about it.
-    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as database, database:
-        database.execute("INSERT INTO departures VALUES ('memory', 'tests', ?)", (at,))
-        database.execute("UPDATE runs SET status = 'stopped', ended_at = ? WHERE tenant = 'tests'", (at,))
+    altered(at, "INSERT INTO departures VALUES ('memory', 'tests', :then)", then=then)
+    altered(at, "UPDATE runs SET status = 'stopped', ended_at = :then WHERE tenant = 'tests'", then=then)
     before = len(front.shown(front.threads()[0]))
-    async with served(folder=tmp_path, front=front) as (_, house, teams):
+    async with served(at=at, front=front) as (_, house, teams):
         await removed(house, "mine")
         await house.intake.settled()
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert len(played(teams.flash).asked) == 6
         assert (await house.store.get("other")).status == "finished"
         assert len(front.shown(front.threads()[0])) == before, "nothing more was said in its thread"
-    assert rows(tmp_path) == Counter(runs=1, claims=1, charges=1, outbox=10 + 1, workflows=1)
+    assert rows(at) == Counter(runs=1, claims=1, charges=1, outbox=10 + 1, workflows=1)
 
 
 @pytest.fixture
@@ -196,20 +194,20 @@ def places_of_many():
     return departing, staying
 
 
-async def test_an_organisation_that_departs_takes_all_of_its_workspaces_along_and_no_other(tmp_path, places_of_many):
+async def test_an_organisation_that_departs_takes_all_of_its_workspaces_along_and_no_other(at, places_of_many):
     departing, staying = places_of_many
-    async with served(folder=tmp_path) as (front, house, _):
+    async with served(at=at) as (front, house, _):
         for place in (*departing, *staying):
             await front.say(f"/panel settings profile {place.tenant}.", place=place)
             await front.say("/panel Open?", key=place.tenant, place=place)
         await house.intake.settled()
         await front.hand(Departed("memory", "E1/"))
         await removed(house, *(place.tenant for place in departing))
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert [(await house.store.get(place.tenant)).status for place in staying] == ["finished"] * len(staying)
         profiles = [(await settings_of(house.store, place)).profile for place in (*departing, *staying)]
         assert profiles == [""] * len(departing) + [f"{place.tenant}." for place in staying]
-        counted = rows(tmp_path)
+        counted = rows(at)
         assert (counted["runs"], counted["place_settings"], counted["workflows"]) == (len(staying),) * 3
 
 
@@ -231,9 +229,9 @@ async def test_runs_of_an_organisation_that_departs_end_at_once_and_are_no_runs_
         assert (await house.store.get("E2/T1")).status == "finished"
 
 
-async def test_an_organisation_that_comes_back_at_once_loses_nothing_of_what_it_asks_then(tmp_path):
+async def test_an_organisation_that_comes_back_at_once_loses_nothing_of_what_it_asks_then(at):
     here = replace(PLACE, tenant="E1/T1")
-    async with served(folder=tmp_path) as (front, house, _):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel Open?", key="before", place=here)
         await house.intake.settled()
         await front.hand(Departed("memory", "E1/T1"))
@@ -242,37 +240,33 @@ async def test_an_organisation_that_comes_back_at_once_loses_nothing_of_what_it_
         await front.say("/panel Open?", key="after", place=here)
         await house.intake.settled()
         await removed(house, "before")
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert (await house.store.get("after")).status == "finished"
         assert (await settings_of(house.store, here)).profile == "A mill."
 
 
 async def test_an_organisation_whose_departure_the_process_did_not_live_to_carry_out_departs_at_the_next_start(
-    tmp_path,
+    at,
 ):
     here = replace(PLACE, tenant="E1/T1")
-    async with served(folder=tmp_path) as (front, house, _):
+    async with served(at=at) as (front, house, _):
         for place in (here, OTHER):
             await front.say("/panel Open?", key=place.tenant, place=place)
         await house.intake.settled()
-        at = house.store.now()
-    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as database, database:
-        database.execute("INSERT INTO departures VALUES ('memory', 'E1/', ?)", (at,))
-    async with served(folder=tmp_path) as (_, house, _):
+        then = house.store.now()
+    altered(at, "INSERT INTO departures VALUES ('memory', 'E1/', :then)", then=then)
+    async with served(at=at) as (_, house, _):
         await removed(house, "E1/T1")
-        await forgotten(tmp_path)
+        await forgotten(at)
         assert (await house.store.get("other")).status == "finished"
 
 
-async def test_a_departure_that_cannot_be_written_down_is_not_acknowledged(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_departure_that_cannot_be_written_down_is_not_acknowledged(at):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel Open?", key="run")
         await house.intake.settled()
-        with closing(sqlite3.connect(tmp_path / "runs.sqlite", isolation_level=None)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(NotSafe):
-                await front.hand(GONE)
-            other.execute("ROLLBACK")
+        with locked(at), pytest.raises(NotSafe):
+            await front.hand(GONE)
         assert (await house.store.get("run")).status == "finished"
 
 

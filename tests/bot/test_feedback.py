@@ -7,10 +7,8 @@ import pytest
 
 from adapters.memory import PLACE, Fault
 from adapters.port import Invocation, Rejected
-from bot.database import sqlite_reader
 from bot.feedback import read_feedback
 from bot.record import exported, named
-from bot.store import database_of
 from teams.lms import forget_lms
 from teams.scripted import Prompt
 from tests.house import Held, good, served, until
@@ -26,8 +24,8 @@ def pressed(verdict: str, part: str, key: str, *, author: str = "ann", run: str 
     return Invocation(place, author, f"/panel rate {verdict} {part}", key, "control", run=run)
 
 
-def kept(folder, run: str = "run") -> list[tuple[str, str, str]]:
-    found = read_feedback(sqlite_reader(database_of(folder)), run)
+def kept(at, run: str = "run") -> list[tuple[str, str, str]]:
+    found = read_feedback(at.reader(), run)
     return [(each.part, each.author, each.verdict) for each in found]
 
 
@@ -36,27 +34,27 @@ async def asked(front, house, key: str = "run") -> None:
     await house.intake.settled()
 
 
-async def test_everybody_may_rate_and_the_newest_verdict_of_each_counts(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_everybody_may_rate_and_the_newest_verdict_of_each_counts(at):
+    async with served(at=at) as (front, house, _):
         await asked(front, house)
         await front.hand(pressed("up", "synthesis", "1"))
         await front.hand(pressed("up", "expert/cost_examiner", "2"))
         await front.hand(pressed("down", "synthesis", "3", author="ben"))
         await front.hand(pressed("down", "synthesis", "4"))
         assert front.told("ann") == ["## Thank you, noted."] * 3
-        assert sorted(kept(tmp_path)) == [
+        assert sorted(kept(at)) == [
             ("expert/cost_examiner", "ann", "up"),
             ("synthesis", "ann", "down"),
             ("synthesis", "ben", "down"),
         ]
 
 
-async def test_a_press_that_is_delivered_again_does_not_undo_a_newer_one(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_press_that_is_delivered_again_does_not_undo_a_newer_one(at):
+    async with served(at=at) as (front, house, _):
         await asked(front, house)
         for verdict, key in (("up", "1"), ("down", "2"), ("up", "1")):
             await front.hand(pressed(verdict, "synthesis", key))
-        assert kept(tmp_path) == [("synthesis", "ann", "down")]
+        assert kept(at) == [("synthesis", "ann", "down")]
 
 
 @pytest.mark.parametrize(
@@ -68,15 +66,15 @@ async def test_a_press_that_is_delivered_again_does_not_undo_a_newer_one(tmp_pat
         (pressed("up", "synthesis", "1", place=replace(PLACE, channel="elsewhere")), "There is no such run here"),
     ],
 )
-async def test_what_was_not_posted_in_this_place_is_not_rated(tmp_path, press, told):
+async def test_what_was_not_posted_in_this_place_is_not_rated(at, press, told):
     async def one_fails(prompt: Prompt):
         return "no answer at all" if prompt.perspective == "failure_examiner" else await good(prompt)
 
-    async with served(one_fails, folder=tmp_path) as (front, house, _):
+    async with served(one_fails, at=at) as (front, house, _):
         await asked(front, house)
         await front.hand(press)
         assert told in front.told("ann")[-1]
-        assert kept(tmp_path) == []
+        assert kept(at) == []
 
 
 async def test_an_answer_that_the_platform_refused_is_not_rated():
@@ -90,13 +88,13 @@ async def test_an_answer_that_the_platform_refused_is_not_rated():
         assert f"This run posted no {part}" in front.told("ann")[-1]
 
 
-async def test_the_synthesis_of_a_later_round_is_the_synthesis(tmp_path):
+async def test_the_synthesis_of_a_later_round_is_the_synthesis(at):
     broken = {"cost_examiner"}
 
     async def play(prompt: Prompt):
         return "no answer at all" if prompt.perspective in broken or not prompt.perspective else await good(prompt)
 
-    async with served(play, folder=tmp_path) as (front, house, _):
+    async with served(play, at=at) as (front, house, _):
         await asked(front, house)
         await front.hand(pressed("up", "expert/cost_examiner", "1"))
         broken.clear()
@@ -104,27 +102,27 @@ async def test_the_synthesis_of_a_later_round_is_the_synthesis(tmp_path):
         await house.intake.settled()
         await front.hand(pressed("up", "expert/cost_examiner", "2"))
         await front.hand(pressed("up", "synthesis", "3"))
-        assert kept(tmp_path) == [("expert/cost_examiner", "ann", "up"), ("synthesis", "ann", "up")]
+        assert kept(at) == [("expert/cost_examiner", "ann", "up"), ("synthesis", "ann", "up")]
 
 
-async def test_an_answer_can_be_rated_while_the_others_are_awaited(tmp_path):
+async def test_an_answer_can_be_rated_while_the_others_are_awaited(at):
     held = Held("cost_examiner")
-    async with served(held, folder=tmp_path) as (front, house, _):
+    async with served(held, at=at) as (front, house, _):
         await front.say("/panel Open?", key="run")
         await until(lambda: front.threads() and "run/expert/people_advocate" in front.keys(front.threads()[0]))
         await front.hand(pressed("up", "expert/people_advocate", "1"))
-        assert kept(tmp_path) == [("expert/people_advocate", "ann", "up")]
+        assert kept(at) == [("expert/people_advocate", "ann", "up")]
         held.go.set()
         await house.intake.settled()
 
 
-async def test_the_record_says_who_thought_what_of_which_part_and_when(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_the_record_says_who_thought_what_of_which_part_and_when(at):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel settings profile A bakery.")
         await asked(front, house)
         await asked(front, house, "unrated")
         await front.hand(pressed("down", "synthesis", "1", author="b\x1b[2Jen"))
-    (found,) = named([database_of(tmp_path)], "run")
+    (found,) = named([at], "run")
     (given,) = json.loads(exported(found, "json"))["feedback"]
     assert (given["part"], given["author"], given["verdict"]) == ("synthesis", "b\x1b[2Jen", "down")
     assert given["at"].startswith("2")
@@ -132,16 +130,16 @@ async def test_the_record_says_who_thought_what_of_which_part_and_when(tmp_path)
     assert "| synthesis | down | b\\x1b[2Jen | 2" in document
     assert "Profile: A bakery." in document
     assert "Asked by ann in memory general" in document
-    (unrated,) = named([database_of(tmp_path)], "unrated")
+    (unrated,) = named([at], "unrated")
     assert json.loads(exported(unrated, "json"))["feedback"] == []
     assert "Feedback" not in exported(unrated, "md")
 
 
-async def test_feedback_goes_with_its_run(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_feedback_goes_with_its_run(at):
+    async with served(at=at) as (front, house, _):
         for run in ("run", "other"):
             await asked(front, house, run)
             await front.hand(pressed("up", "synthesis", f"rate-{run}", run=run))
         await house.store.remove(["run"])
-        assert kept(tmp_path) == []
-        assert kept(tmp_path, "other") == [("synthesis", "ann", "up")]
+        assert kept(at) == []
+        assert kept(at, "other") == [("synthesis", "ann", "up")]

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.port import Attachment
 from bot.record import exported, has_answer, listing, named, recent
-from bot.store import database_of
+from bot.runs_at import InFolder
 from teams.events import RunFinished, RunStarted, event_from_json
 from teams.lms import forget_lms
 from teams.model import TOPIC_LIMIT
@@ -31,7 +31,7 @@ async def asked(tmp_path, *lines: str, script=good, **given):
             await front.say(line, key=f"run-{number}", **given)
             await house.intake.settled()
         shown = front.shown(front.threads()[0])
-    return shown, [database_of(tmp_path)]
+    return shown, [InFolder(tmp_path)]
 
 
 async def test_a_run_is_listed_with_when_how_it_stands_its_id_and_what_was_asked(tmp_path):
@@ -54,7 +54,7 @@ async def test_a_list_of_several_databases_is_one_newest_first(tmp_path):
         async with served(folder=folder) as (front, house, _):
             await front.say("/panel Open?", key=f"run-{number}")
             await house.intake.settled()
-    assert [found.run.id for found in recent([database_of(folder) for folder in folders], 10)] == ["run-1", "run-0"]
+    assert [found.run.id for found in recent([InFolder(folder) for folder in folders], 10)] == ["run-1", "run-0"]
 
 
 async def test_a_run_is_named_by_the_beginning_of_its_id_and_a_whole_id_means_itself(tmp_path):
@@ -62,7 +62,7 @@ async def test_a_run_is_named_by_the_beginning_of_its_id_and_a_whole_id_means_it
         for key in ("ab", "abc", "a%"):
             await front.say("/panel Open?", key=key)
         await house.intake.settled()
-    databases = [database_of(tmp_path)]
+    databases = [InFolder(tmp_path)]
 
     def names(what: str) -> set[str]:
         return {found.run.id for found in named(databases, what)}
@@ -173,12 +173,12 @@ async def test_a_database_is_read_while_it_is_served(tmp_path):
         await front.say("/panel Open?", key="run-0")
         while not front.threads() or len(front.shown(front.threads()[0])) < SEATS:
             await asyncio.sleep(0.01)
-        (found,) = recent([database_of(tmp_path)], 10)
+        (found,) = recent([InFolder(tmp_path)], 10)
         assert (found.state, found.interrupted) == ("running", False)
         so_far = exported(found, "md")
         go.set()
         await house.intake.settled()
-        (found,) = recent([database_of(tmp_path)], 10)
+        (found,) = recent([InFolder(tmp_path)], 10)
         assert found.state == "finished"
     assert "people_advocate speaks" in so_far
     assert "cost_examiner speaks" not in so_far
@@ -193,7 +193,7 @@ async def test_a_run_that_no_process_is_at_is_interrupted(tmp_path):
         await front.say("/panel Open?", key="run-0")
         while not front.threads():
             await asyncio.sleep(0.01)
-    (found,) = named([database_of(tmp_path)], "run-0")
+    (found,) = named([InFolder(tmp_path)], "run-0")
     assert (found.run.status, found.state, found.interrupted) == ("running", "interrupted", True)
     assert "interrupted" in listing([found])
     assert "Run run-0: interrupted, round 1" in exported(found, "md")
@@ -213,7 +213,7 @@ async def test_the_record_of_a_second_round_says_of_the_synthesis_what_the_threa
         await front.say("/panel retry", key="retry")
         await house.intake.settled()
         (heading,) = re.findall(r"Synthesis v2.*", "\n".join(front.shown(front.threads()[0])))
-    (found,) = named([database_of(tmp_path)], "run-0")
+    (found,) = named([InFolder(tmp_path)], "run-0")
     document = exported(found, "md")
     assert "Run run-0: finished, round 2" in document
     assert sum(f"{seat} speaks" in document for seat in ("cost_examiner", "people_advocate")) == 2
@@ -223,7 +223,8 @@ async def test_the_record_of_a_second_round_says_of_the_synthesis_what_the_threa
 async def test_a_file_that_is_no_run_database_is_said_in_a_sentence_and_hides_no_other(tmp_path):
     (tmp_path / "good").mkdir()
     _, (good,) = await asked(tmp_path / "good", "/panel Open?")
-    path, problems = database_of(tmp_path), []
+    here, problems = InFolder(tmp_path), []
+    path = here.file
     for content, why in (
         (None, "cannot be opened"),
         (b"not a database " * 1_000, "is damaged; put it aside"),
@@ -231,7 +232,7 @@ async def test_a_file_that_is_no_run_database_is_said_in_a_sentence_and_hides_no
     ):
         if content is not None:
             path.write_bytes(content)
-        for found in (recent([path, good], 10, problems.append), named([path, good], "run", problems.append)):
+        for found in (recent([here, good], 10, problems.append), named([here, good], "run", problems.append)):
             assert [each.run.id for each in found] == ["run-0"]
         assert len(problems) == 2
         assert all(str(path) in sentence and why in sentence for sentence in problems)

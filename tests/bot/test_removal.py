@@ -2,9 +2,7 @@
 
 import asyncio
 import itertools
-import sqlite3
 from collections import Counter
-from contextlib import closing
 
 import pytest
 
@@ -22,9 +20,11 @@ from adapters.port import (
     Unreadable,
 )
 from bot.rules import Rules
+from bot.runs_at import InFolder
 from teams.lms import forget_lms
 from teams.scripted import played
 from tests.house import Held, served, until
+from tests.stores import locked
 
 TABLES = ("runs", "claims", "charges", "outbox", "feedback", "removals", "departures", "place_settings")
 
@@ -35,20 +35,25 @@ async def _no_models():
     await forget_lms()
 
 
-def rows(folder) -> Counter:
+def rows(at) -> Counter:
     """How many rows each of our tables has, and how many runs the engine knows."""
-    with sqlite3.connect(folder / "runs.sqlite") as ours, sqlite3.connect(folder / "steps.sqlite") as engines:
-        count = Counter({table: ours.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES})
-        count["workflows"] = engines.execute("SELECT count(*) FROM workflow_status").fetchone()[0]
+    count = Counter({table: counted(at.reader(), table) for table in TABLES})
+    where = "workflow_status" if isinstance(at, InFolder) else "dbos.workflow_status"
+    count["workflows"] = counted(at.steps_reader(), where)
     return +count
+
+
+def counted(engine, table: str) -> int:
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
 
 
 def press(word: str, key: str, *, author: str = "ann", run: str = "run") -> Invocation:
     return Invocation(PLACE, author, f"/panel {word}", key, "control", run=run)
 
 
-async def test_a_deleted_run_leaves_no_post_no_board_and_no_row_but_that_it_was_asked_for(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_deleted_run_leaves_no_post_no_board_and_no_row_but_that_it_was_asked_for(at):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel Secret?", key="run")
         await house.intake.settled()
         (thread,) = front.threads()
@@ -60,7 +65,7 @@ async def test_a_deleted_run_leaves_no_post_no_board_and_no_row_but_that_it_was_
         assert front.told("ann")[1:] == [
             "## Deleted\n\n“Secret?”: 10 messages of it, and all that was kept of it, are gone."
         ]
-        assert rows(tmp_path) == Counter(claims=3)
+        assert rows(at) == Counter(claims=3)
 
 
 class Front(MemoryFrontEnd):
@@ -139,9 +144,9 @@ async def test_a_delete_or_a_question_that_is_delivered_again_does_nothing_more(
         assert len(front.told("ann")) == 1
 
 
-async def test_a_run_under_way_is_stopped_first_and_one_that_waits_never_begins(tmp_path):
+async def test_a_run_under_way_is_stopped_first_and_one_that_waits_never_begins(at):
     held = Held()
-    async with served(held, folder=tmp_path, rules=Rules(runs_in_flight=1, runs_waiting=3)) as (front, house, _):
+    async with served(held, at=at, rules=Rules(runs_in_flight=1, runs_waiting=3)) as (front, house, _):
         for key in ("going", "waiting", "next"):
             await front.say("/panel Open?", key=key)
         await until(lambda: len(held.waiting) == 6)
@@ -156,7 +161,7 @@ async def test_a_run_under_way_is_stopped_first_and_one_that_waits_never_begins(
         assert len(front.threads()) == 2, "the one that waited opened none"
         assert front.shown(front.threads()[0]) == []
         assert len(front.shown(front.threads()[1])) == 9
-        assert rows(tmp_path) == Counter(runs=1, claims=5, charges=1, outbox=10, workflows=1)
+        assert rows(at) == Counter(runs=1, claims=5, charges=1, outbox=10, workflows=1)
 
 
 async def test_what_is_being_deleted_is_no_run_for_any_other_gesture():
@@ -233,63 +238,61 @@ async def test_where_the_platform_does_not_let_the_bot_look_that_is_told():
 
 
 @pytest.mark.parametrize("taken_away", [0, 4, 10])
-async def test_a_removal_that_the_process_did_not_live_to_finish_is_finished_by_the_next(tmp_path, taken_away):
+async def test_a_removal_that_the_process_did_not_live_to_finish_is_finished_by_the_next(at, taken_away):
     front = Front(hang_after=taken_away)
-    async with served(folder=tmp_path, front=front) as (_, house, _):
+    async with served(at=at, front=front) as (_, house, _):
         await front.say("/panel Open?", key="run")
         await house.intake.settled()
         await front.say("/panel delete")
         await until(front.hangs.is_set)
         assert await house.store.get("run") is not None
     front.hang_after = None
-    async with served(folder=tmp_path, front=front) as (_, house, _):
+    async with served(at=at, front=front) as (_, house, _):
         await house.intake.settled()
         assert await house.store.get("run") is None
     assert front.shown(front.threads()[0]) == []
     assert sum("Deleted" in text for text in front.told("ann")) == 1
-    assert rows(tmp_path) == Counter(claims=2)
+    assert rows(at) == Counter(claims=2)
 
 
-async def test_a_run_under_way_that_is_deleted_is_gone_after_a_restart_too(tmp_path):
+async def test_a_run_under_way_that_is_deleted_is_gone_after_a_restart_too(at):
     held, front = Held(), MemoryFrontEnd()
-    async with served(held, folder=tmp_path, front=front) as (_, house, _):
+    async with served(held, at=at, front=front) as (_, house, _):
         await front.say("/panel Open?", key="run")
         await until(lambda: len(held.waiting) == 6)
         # Committed, and the process ends before it obeys.
         await house.removals.ask(await house.store.get("run"), press("delete", "1"))
-    async with served(folder=tmp_path, front=front) as (_, house, teams):
+    async with served(at=at, front=front) as (_, house, teams):
         await house.intake.settled()
         assert played(teams.flash).asked == []
         assert await house.store.get("run") is None
     assert front.shown(front.threads()[0]) == []
-    assert rows(tmp_path) == Counter(claims=2)
+    assert rows(at) == Counter(claims=2)
 
 
-async def test_a_removal_waits_for_a_start_with_its_front_end(tmp_path):
+async def test_a_removal_waits_for_a_start_with_its_front_end(at):
     front, other = Front(hang_after=0), MemoryFrontEnd()
     other.name = "elsewhere"
-    async with served(folder=tmp_path, front=front) as (_, house, _):
+    async with served(at=at, front=front) as (_, house, _):
         await front.say("/panel Open?", key="run")
         await house.intake.settled()
         await front.say("/panel delete")
         await until(front.hangs.is_set)
     front.hang_after = None
-    async with served(folder=tmp_path, front=other) as (_, house, _):
+    async with served(at=at, front=other) as (_, house, _):
         await house.intake.settled()
         assert len(front.shown(front.threads()[0])) == 9
-    async with served(folder=tmp_path, front=front) as (_, house, _):
+    async with served(at=at, front=front) as (_, house, _):
         await house.intake.settled()
     assert front.shown(front.threads()[0]) == []
 
 
-async def test_a_database_that_refuses_is_told_and_nothing_is_removed(tmp_path):
-    async with served(folder=tmp_path) as (front, house, _):
+async def test_a_database_that_refuses_is_told_and_nothing_is_removed(at):
+    async with served(at=at) as (front, house, _):
         await front.say("/panel Open?", key="run")
         await house.intake.settled()
-        with closing(sqlite3.connect(tmp_path / "runs.sqlite", isolation_level=None)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(NotSafe):
-                await front.say("/panel delete")
+        with locked(at), pytest.raises(NotSafe):
+            await front.say("/panel delete")
         await house.intake.settled()
         assert "Nothing was begun" in front.told("ann")[-1]
         assert len(front.shown(front.threads()[0])) == 9

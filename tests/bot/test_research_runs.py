@@ -11,7 +11,7 @@ import pytest
 from adapters.memory import PLACE, MemoryFrontEnd
 from adapters.port import Attachment, Capabilities, Invocation
 from bot.record import exported, has_answer, named
-from bot.store import database_of
+from bot.runs_at import InFolder
 from teams.evidence.answer import NOTHING, NOTHING_CHECKED, SOURCES
 from teams.lms import forget_lms
 from teams.model import FailureKind
@@ -259,7 +259,7 @@ async def test_the_evidence_of_research_is_exported(tmp_path, how):
     async with house(Script(*LIBRARY_TURNS), ResearchKit(library=Shelf()), folder=tmp_path) as (front, opened, _):
         await front.say("/research May bakeries open on Sundays?", key="run")
         await opened.intake.settled()
-    (found,) = named([database_of(tmp_path)], "run")
+    (found,) = named([InFolder(tmp_path)], "run")
     text = exported(found, how)
     if how == "json":
         evidence = json.loads(text)["evidence"]
@@ -277,7 +277,7 @@ async def test_a_research_record_whose_evidence_was_changed_is_exported_without_
     async with house(Script(*LIBRARY_TURNS), ResearchKit(library=Shelf()), folder=tmp_path) as (front, opened, _):
         await front.say("/research May bakeries open on Sundays?", key="run")
         await opened.intake.settled()
-    (found,) = named([database_of(tmp_path)], "run")
+    (found,) = named([InFolder(tmp_path)], "run")
     steps = {key: step.replace("three hours. The", "nine hours. The") for key, step in found.run.steps.items()}
     changed = replace(found, run=replace(found.run, steps=steps))
     assert "not the one that was read" in json.loads(exported(changed, "json"))["evidence"]["problem"]
@@ -288,7 +288,7 @@ async def test_a_panel_has_no_evidence_to_export(tmp_path):
     async with served(folder=tmp_path) as (front, opened, _):
         await front.say("/panel Open?", key="run")
         await opened.intake.settled()
-    (found,) = named([database_of(tmp_path)], "run")
+    (found,) = named([InFolder(tmp_path)], "run")
     assert "evidence" not in json.loads(exported(found, "json"))
     assert "# Evidence" not in exported(found, "md")
 

@@ -10,6 +10,7 @@ from adapters.port import Capabilities, Invocation, Pace, Place, TooLarge, Unkno
 from bot.receipts import Budgets, Tariff
 from bot.record import named
 from bot.rules import Rules
+from bot.runs_at import InFolder
 from bot.stored import Quotas
 from teams.lms import forget_lms
 from teams.prices import Price
@@ -270,12 +271,12 @@ async def test_a_record_says_all_of_a_run_that_is_over_and_what_is_there_of_one_
         await until(lambda: len(front.threads()) == 1 and sum("speaks" in text for text in thread_of(front)) == 5)
         from bot.record import exported
 
-        (found,) = named([tmp_path / "runs.sqlite"], run.key)
+        (found,) = named([InFolder(tmp_path)], run.key)
         assert found.state == "running"
         assert exported(found, "md").count("speaks") >= 5
         held.go.set()
         await house.intake.settled()
-        (found,) = named([tmp_path / "runs.sqlite"], run.key[:4])
+        (found,) = named([InFolder(tmp_path)], run.key[:4])
         whole = json.loads(exported(found, "json"))
     assert whole["status"] == "finished"
     assert [event["event"] for event in whole["events"]][-1] == "RunFinished"

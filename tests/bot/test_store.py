@@ -1,7 +1,6 @@
 """The run database: what was accepted is safe and counted once, whoever asks and whatever the clock says."""
 
 import asyncio
-import sqlite3
 from collections import Counter
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from bot.rounds import RoundId
 from bot.rules import Rules
 from bot.stored import Accepted, Duplicate, Ending, OverQuota, Posted, Quotas
 from teams.model import Source
-from tests.stores import BRIEF, DAY, FREE, NOON, PLACE, Clock, accepted, asked, over, store_at
+from tests.stores import BRIEF, DAY, FREE, NOON, PLACE, Clock, accepted, altered, asked, over, store_in
 
 THREAD = ThreadRef(PLACE, "thread-1")
 OTHER_CHANNEL = replace(PLACE, channel="random")
@@ -27,8 +26,8 @@ def clock():
 
 
 @pytest.fixture
-async def store(tmp_path, clock):
-    async with store_at(tmp_path / "runs.sqlite", clock) as store:
+async def store(at, clock):
+    async with store_in(at, clock) as store:
         yield store
 
 
@@ -50,10 +49,10 @@ async def test_what_is_accepted_can_be_read_back_whole(store):
     assert await store.get("two") is None
 
 
-async def test_what_is_accepted_outlives_the_store(tmp_path, clock):
-    async with store_at(tmp_path / "other.sqlite", clock) as store:
+async def test_what_is_accepted_outlives_the_store(at, clock):
+    async with store_in(at, clock) as store:
         await accepted(store, "one", "two")
-    async with store_at(tmp_path / "other.sqlite", clock) as store:
+    async with store_in(at, clock) as store:
         assert [each.run for each in await store.next_accepted()] == ["one", "two"]
 
 
@@ -71,10 +70,9 @@ async def test_a_gesture_delivered_again_is_a_duplicate_even_where_the_quota_is_
     assert isinstance(await store.accept(asked("two"), BRIEF, quotas), OverQuota)
 
 
-async def test_what_cannot_be_accepted_whole_leaves_nothing_behind(store, tmp_path):
+async def test_what_cannot_be_accepted_whole_leaves_nothing_behind(store, at):
     await accepted(store, "one")
-    with sqlite3.connect(tmp_path / "runs.sqlite") as raw:
-        raw.execute("DELETE FROM claims")  # now the claim succeeds and the run does not
+    altered(at, "DELETE FROM claims")  # now the claim succeeds and the run does not
 
     with pytest.raises(StoreFailed):
         await store.accept(asked("one"), BRIEF, FREE)
@@ -271,10 +269,9 @@ async def test_a_run_that_was_put_off_in_good_order_is_known_by_it_until_it_begi
 
 @pytest.mark.parametrize("column", ["brief", "invocation"])
 @pytest.mark.parametrize("unreadable", ["{}", "not JSON", '{"CANARY": 1}'])
-async def test_a_run_that_another_version_wrote_is_ended_and_hides_no_other(store, tmp_path, column, unreadable):
+async def test_a_run_that_another_version_wrote_is_ended_and_hides_no_other(store, at, column, unreadable):
     await accepted(store, "good", "bad")
-    with sqlite3.connect(tmp_path / "runs.sqlite") as raw:
-        raw.execute(f"UPDATE runs SET {column} = ? WHERE id = 'bad'", (unreadable,))
+    altered(at, f"UPDATE runs SET {column} = :unreadable WHERE id = 'bad'", unreadable=unreadable)
     assert [run.id for run in await store.going(PLACE)] == ["good"]
     assert await store.get("bad") is None
     assert [each.run for each in await store.next_accepted()] == ["good", "bad"]
@@ -397,16 +394,16 @@ async def expire(store, before, most=200):
     return gone
 
 
-def rows(path) -> Counter:
+def rows(at) -> Counter:
     """How many rows each table has."""
-    with sqlite3.connect(path) as raw:
-        return Counter({table: raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES})
+    with at.reader().connect() as raw:
+        return Counter({table: raw.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() for table in TABLES})
 
 
 TABLES = ("runs", "claims", "outbox", "charges")
 
 
-async def test_old_runs_are_removed_with_all_that_belongs_to_them_and_nothing_newer(store, clock, tmp_path):
+async def test_old_runs_are_removed_with_all_that_belongs_to_them_and_nothing_newer(store, clock, at):
     for key in ("old", "new"):
         await accepted(store, key)
         await store.claim(f"{key}/root", key)
@@ -419,7 +416,7 @@ async def test_old_runs_are_removed_with_all_that_belongs_to_them_and_nothing_ne
 
     assert await expire(store, NOON + DAY) == [RoundId("old", 2)]
 
-    assert rows(tmp_path / "runs.sqlite") == Counter(runs=1, claims=2, outbox=1, charges=1)
+    assert rows(at) == Counter(runs=1, claims=2, outbox=1, charges=1)
     assert await store.get("old") is None
     assert (await store.get("new")).ended
     assert set(await store.posts_of("new")) == {"new/root"}
@@ -547,12 +544,12 @@ async def test_a_caller_who_leaves_hurts_nobody_beside_it(store):
     assert wrong == []
 
 
-async def test_closing_finishes_what_was_asked_before(tmp_path, clock):
-    async with store_at(tmp_path / "other.sqlite", clock) as store:
+async def test_closing_finishes_what_was_asked_before(at, clock):
+    async with store_in(at, clock) as store:
         tasks = [asyncio.create_task(store.accept(asked(str(n)), BRIEF, FREE)) for n in range(300)]
         await asyncio.sleep(0)
     assert all(isinstance(task.result(), Accepted) for task in tasks)
-    async with store_at(tmp_path / "other.sqlite", clock) as store:
+    async with store_in(at, clock) as store:
         assert len(await store.next_accepted(1_000)) == 300
 
 

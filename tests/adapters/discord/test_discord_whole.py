@@ -10,7 +10,7 @@ from adapters.discord.commands import SHORTCUT
 from adapters.discord.incoming import UNKNOWN_COMMAND
 from bot.database import sqlite_reader
 from bot.feedback import read_feedback
-from bot.store import database_of
+from bot.runs_at import InFolder
 from teams.scripted import Prompt, expert_reply, synthesis_reply
 from tests.adapters.discord.simulated import Hall, buttons, hall, new_client, serving, text_of
 from tests.house import Held, good, until
@@ -144,7 +144,7 @@ async def test_discord_a_thumb_is_kept_once_for_each_person_and_answered_to_them
         await at.ann.click(synthesis, label="👍")
         await at.settled()
         run = buttons(synthesis)["👍"].split(":")[2]
-        kept = read_feedback(sqlite_reader(database_of(tmp_path)), run)
+        kept = read_feedback(sqlite_reader(InFolder(tmp_path).file), run)
         assert [(each.author, each.part, each.verdict) for each in kept] == [(str(at.ann.id), "synthesis", "up")]
 
 

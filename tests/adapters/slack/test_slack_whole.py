@@ -10,7 +10,7 @@ from adapters.slack.controls import value_of
 from adapters.slack.manifest import SHORTCUT
 from bot.database import sqlite_reader
 from bot.feedback import read_feedback
-from bot.store import database_of
+from bot.runs_at import InFolder
 from teams.scripted import Prompt, expert_reply, synthesis_reply
 from tests.adapters.slack import fake_payloads as payloads
 from tests.adapters.slack.fake_faults import Answer, Limited
@@ -361,7 +361,7 @@ async def test_slack_feedback_is_stored_with_who_and_which_answer(tmp_path):
         await at.send(payloads.block_actions(gesture, pressed, answer), "interaction")
         await at.told("noted")
         run = json.loads(found["negative_button"]["value"])["run"]
-        [feedback] = read_feedback(sqlite_reader(database_of(tmp_path)), run)
+        [feedback] = read_feedback(sqlite_reader(InFolder(tmp_path).file), run)
         assert (feedback.author, feedback.verdict) == (BOB.id, "down")
         assert feedback.part.startswith("expert/")
 

@@ -1,0 +1,90 @@
+"""Postgres: connections made the way runs need them.
+
+A half-open connection is found within half a minute (TCP keepalives), a process that hangs in a transaction loses it,
+and nobody waits for a lock longer than chat platforms wait for us.
+"""
+
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.string import StrDumper
+from pydantic import SecretStr
+
+POOL = 3
+"""Connections for our own tables: one thread writes, and others are for a moment only."""
+
+STEPS_POOL = 5
+"""Connections for DBOS' tables, as on SQLite."""
+
+_PARAMETERS = {
+    "application_name": "panelist",
+    "client_encoding": "utf8",
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+"""What a connection is made with where the URL does not say otherwise (libpq, "Parameter Key Words")."""
+
+_OURS = {"lock_timeout": "2s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "15s"}
+_STEPS = {"idle_in_transaction_session_timeout": "60s"}
+
+
+def postgres_engine(url: SecretStr) -> sa.Engine:
+    """An engine for our own tables."""
+    return _engine(url, _OURS, pool_size=POOL, max_overflow=0, pool_timeout=10)
+
+
+def postgres_reader(url: SecretStr) -> sa.Engine:
+    """An engine that only reads."""
+    return _engine(url, {"default_transaction_read_only": "on"}, poolclass=sa.NullPool)
+
+
+def postgres_steps_engine(url: SecretStr) -> sa.Engine:
+    """An engine for DBOS' tables, which are in a schema of their own."""
+    return _engine(url, _STEPS, pool_size=STEPS_POOL, max_overflow=0, pool_timeout=60)
+
+
+def parameters(url: SecretStr) -> dict[str, Any]:
+    """What a connection is made with, by libpq's names. Raises `psycopg.ProgrammingError` for what is no URL."""
+    return _PARAMETERS | conninfo_to_dict(url.get_secret_value())
+
+
+def named(url: SecretStr) -> str:
+    """Which database a URL names, without user and password."""
+    given = parameters(url)
+    name = given.get("dbname") or given.get("user") or "of the default user"
+    return f"{name} on {given.get('host') or given.get('hostaddr') or 'this machine'}"
+
+
+def _engine(url: SecretStr, session: dict[str, str], **pool: Any) -> sa.Engine:
+    # The engine's own URL has no password, so nothing can print one.
+    shown = sa.URL.create("postgresql+psycopg", database=named(url))
+    engine = sa.create_engine(
+        shown, isolation_level="READ COMMITTED", use_native_hstore=False, hide_parameters=True, **pool
+    )
+
+    @sa.event.listens_for(engine, "do_connect")
+    def by_url(_: Any, __: Any, ___: Any, arguments: dict[str, Any]) -> None:
+        arguments.update(parameters(url))
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: psycopg.Connection[Any], _: Any) -> None:
+        connection.adapters.register_dumper(str, _TextWithoutNul)
+        # Not as `options` of the connection: poolers in between refuse those.
+        settings = ", ".join("set_config(%s, %s, false)" for _ in session)
+        connection.execute(f"SELECT {settings}".encode(), [word for pair in session.items() for word in pair])
+        connection.commit()
+
+    return engine
+
+
+class _TextWithoutNul(StrDumper):
+    """Postgres' text holds every character but NUL, which nobody meant to write."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)

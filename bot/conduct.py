@@ -67,6 +67,8 @@ class Conductor:
     ) -> None:
         self._store, self._courier, self._work, self._ledger = store, courier, work, ledger
         self._status, self._blamed = status, blamed
+        self.begun: Callable[[RoundId], None] = lambda _: None
+        """Told each round that gets under way here."""
         self.ended: Callable[[RoundId], None] = lambda _: None
         """Told each round that is over, or that this process will not come back to."""
         self.live: dict[RoundId, LiveRun] = {}
@@ -82,6 +84,7 @@ class Conductor:
         if stored is None:
             self._forget(round_id)
             return
+        self.begun(round_id)
         live = self.live[round_id] = await self._taken_up(stored, record)
         if round_id in self._drops:
             live.dropped.set()
@@ -151,15 +154,20 @@ class Conductor:
 
     def stop(self, round_id: RoundId) -> None:
         """Have a round that is not over obey that it was asked to stop: at once, or when it gets under way here."""
-        self._stops.add(round_id)
         if round_id in self.live:
             self.live[round_id].stop.set()
+        elif self._store.shared:
+            # It may never get under way here. Whoever takes it up reads that it is to stop.
+            return
+        self._stops.add(round_id)
 
     def drop(self, round_id: RoundId) -> None:
         """End a round where it stands, without another word: there is nobody left to tell."""
-        self._drops.add(round_id)
         if round_id in self.live:
             self.live[round_id].dropped.set()
+        elif self._store.shared:
+            return
+        self._drops.add(round_id)
 
     async def _carried_out(self, live: LiveRun) -> None:
         """The round, whatever goes wrong in it: a bug of ours ends this run alone, and is told once."""

@@ -28,6 +28,16 @@ class Starter(Protocol):
     async def standing(self, rounds: Sequence[RoundId]) -> dict[RoundId, Literal["going", "over", "other"]]:
         """How those of the rounds stand that were ever started. Raises `StoreFailed`."""
 
+    async def cancel(self, rounds: Sequence[RoundId]) -> None:
+        """Have nobody go on with rounds that were begun. Raises `StoreFailed`."""
+
+
+class Abandon(Protocol):
+    """Ends a round that nobody will carry out; `bot.conduct.Conductor.abandon` is one."""
+
+    async def __call__(self, round_id: RoundId, *, older: bool = False) -> None:
+        """End a round whose record is lost, or was begun by an `older` version; its thread is told."""
+
 
 class Waiting(Protocol):
     """Where rounds wait; `bot.store.Store` is one."""
@@ -94,8 +104,12 @@ class Line(Background):
         self._count({round_id})
         self.spawn(self._start(round_id), f"start {round_id}")
 
-    async def take_up(self, lost: Callable[[RoundId], Coroutine[Any, Any, None]]) -> None:
-        """Begin where the process before this one ended. `lost` ends a round whose record is gone."""
+    def begun(self, round_id: RoundId) -> None:
+        """A round gets under way here, also one that nobody here started."""
+        self._count({round_id})
+
+    async def take_up(self, abandon: Abandon) -> None:
+        """Begin where the process before this one ended. What cannot be gone on with is abandoned."""
         under_way, accepted = await self._store.under_way(), await self._store.next_accepted()
         standing = await self._runs.standing([*under_way, *accepted])
         # What was started before goes on by itself, and may be over by now.
@@ -103,7 +117,10 @@ class Line(Background):
         self._count({each for each, how in standing.items() if how == "going"} - early)
         for round_id in [*under_way, *accepted]:
             if standing.get(round_id) == "over" and round_id not in early:
-                await lost(round_id)
+                await abandon(round_id)
+            elif standing.get(round_id) == "other":
+                await abandon(round_id, older=True)
+                await self._runs.cancel([round_id])
         for round_id in under_way:
             if round_id not in standing:
                 self.start(round_id)

@@ -108,12 +108,12 @@ class _WorkflowSteps:
 class DurableRuns:
     """The workflows of this process. One per process at a time, for so it is with DBOS.
 
-    As a block: `async with DurableRuns(at, conduct) as runs`. What was under way is taken up when it is entered.
-    Raises `StoreUnusable`.
+    As a block: `async with DurableRuns(at, conduct) as runs`. What was under way is taken up when it is entered; one
+    that does not `carry` takes nothing up that others left. Raises `StoreUnusable`.
     """
 
-    def __init__(self, at: RunsAt, conduct: Conduct, *, executor: str = "worker-0") -> None:
-        self._at, self._conduct, self._executor = at, conduct, executor
+    def __init__(self, at: RunsAt, conduct: Conduct, *, executor: str = "worker-0", carries: bool = True) -> None:
+        self._at, self._conduct, self._executor, self._carries = at, conduct, executor, carries
         self._engine: sa.Engine | None = None
         self._under_way: dict[RoundId, asyncio.Task[Any]] = {}
         self._not_left: dict[RoundId, asyncio.Task[Any]] = {}
@@ -147,8 +147,9 @@ class DurableRuns:
         self._workflow = run
         try:
             with translated(f"the run database {engine.url.database} cannot be used"):
+                if not self._carries:
+                    DBOS.listen_queues([])
                 DBOS.launch()
-                await self._report_strangers()
         except BaseException as error:
             await self._destroy()
             if isinstance(error, StoreFailed):
@@ -207,6 +208,29 @@ class DurableRuns:
         if tasks:
             await asyncio.wait(tasks)
 
+    async def take_over(self, rounds: Sequence[RoundId]) -> None:
+        """Have rounds that were begun elsewhere go on in whichever process takes them first. Raises `StoreFailed`."""
+        if rounds:
+            with translated("runs could not be taken over"):
+                await _apart(DBOS.resume_workflows_async([str(round_id) for round_id in rounds]))
+
+    async def cancel(self, rounds: Sequence[RoundId]) -> None:
+        """Have nobody go on with rounds that were begun. Raises `StoreFailed`."""
+        if rounds:
+            with translated("runs could not be cancelled"):
+                await _apart(DBOS.cancel_workflows_async([str(round_id) for round_id in rounds]))
+
+    async def plans_of(self, rounds: Sequence[RoundId]) -> dict[RoundId, str]:
+        """The order of steps that each round was begun with. Raises `StoreFailed`."""
+        by_id = {str(round_id): round_id for round_id in rounds}
+        if not by_id:
+            return {}
+        with translated("runs could not be looked up"):
+            found = await _apart(
+                DBOS.list_workflows_async(workflow_ids=list(by_id), load_input=False, load_output=False)
+            )
+        return {by_id[each.workflow_id]: each.app_version or "" for each in found}
+
     async def delete(self, rounds: Sequence[RoundId]) -> None:
         """Remove all that was recorded of runs; each with its last round. Raises `StoreFailed`."""
         ids = [str(RoundId(last.run, n)) for last in rounds for n in range(1, last.number + 1)]
@@ -242,20 +266,6 @@ class DurableRuns:
     def _forget(self, round_id: RoundId, ended: "asyncio.Task[Any]") -> None:
         if self._not_left.get(round_id) is ended:
             del self._not_left[round_id]
-
-    async def _report_strangers(self) -> None:
-        """Say which runs were begun by another version, so that none is stranded in silence."""
-        pending = await _apart(
-            DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
-        )
-        for stranger in pending:
-            if _standing(stranger) == "other":
-                log.error(
-                    "run.stranded",
-                    run=stranger.workflow_id,
-                    plan=stranger.app_version,
-                    what="another version of panelist began this run and has to finish it; or ask again",
-                )
 
     async def _resume_what_was_put_off(self) -> None:
         while True:

@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 
 from bot.background import come_true
-from bot.errors import StoreFailed
-from bot.line import AGAIN_SECONDS, Line, Starter
+from bot.errors import Disowned, StoreFailed
+from bot.line import AGAIN_SECONDS, Abandon, Line, Starter
 from bot.ownership import Ownership
 from bot.rounds import RoundId
 from bot.store import Store
@@ -71,8 +71,9 @@ class SharedLine(Line):
         return self.waiting and self.waiting + self._accepted
 
     async def _opened(self, round_id: RoundId) -> None:
-        await self._until_done(lambda: self._opener(round_id))
-        await self._until_done(lambda: self._ownership.release(round_id.run))
+        with suppress(Disowned):  # somebody thought this process dead, and sees to it
+            await self._until_done(lambda: self._opener(round_id))
+            await self._until_done(lambda: self._ownership.release(round_id.run))
         self._free.set()
 
     def start(self, round_id: RoundId, *, waited: bool = False) -> None:
@@ -82,7 +83,7 @@ class SharedLine(Line):
         elif self._carries:
             super().start(round_id)
 
-    async def take_up(self, lost: Callable[[RoundId], Coroutine[Any, Any, None]]) -> None:
+    async def take_up(self, abandon: Abandon) -> None:
         """Go on where an earlier incarnation of this worker ended, and begin to take what waits."""
         under_way = await self._ownership.left_behind()
         standing = await self._runs.standing(under_way)
@@ -90,7 +91,7 @@ class SharedLine(Line):
         self._count({each for each, how in standing.items() if how == "going"} - early)
         for round_id in under_way:
             if standing.get(round_id) == "over" and round_id not in early:
-                await lost(round_id)
+                await abandon(round_id)
             elif round_id not in standing:
                 self.start(round_id)
         if under_way:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from adapters.port import Invocation, MessageRef, Place, ThreadRef
 from bot.brief import Brief
 from bot.database import failure
+from bot.errors import Disowned
 from bot.inserts import insert_new, put
 from bot.place_settings import remember
 from bot.rounds import RoundId
@@ -37,12 +38,19 @@ from teams.wire import dump
 class Store(Transactions):
     """The run database of this process. Methods are safe to call from any number of tasks of one event loop.
 
-    Each is one transaction, or part of one that commits before it returns. All raise `StoreFailed`.
+    Each is one transaction, or part of one that commits before it returns. All raise `StoreFailed`. Where several
+    processes share the database this one is the `owner` of the runs that it accepts or begins, and what it says of a
+    run that another owns is refused: those methods raise `Disowned`.
     """
 
-    def __init__(self, engine: sa.Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: sa.Engine, clock: Callable[[], float] = time.time, owner: str = "") -> None:
         super().__init__(engine)
-        self._clock = clock
+        self._clock, self._owner = clock, owner
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes use the database as well."""
+        return bool(self._owner)
 
     def now(self) -> float:
         """The time of this store's clock."""
@@ -66,7 +74,8 @@ class Store(Transactions):
                 return over
             claim(connection, invocation.key, invocation.key, now)
             turn = connection.execute(sa.select(_NEXT_TURN)).scalar_one()
-            connection.execute(_ACCEPT, new_run(invocation, brief, now) | {"turn": turn})
+            row = new_run(invocation, brief, now) | {"turn": turn, "owner": self._owner or None}
+            connection.execute(_ACCEPT, row)
             if invocation.options is not None and invocation.options.remember:
                 remember(connection, invocation, invocation.options, now)
             return Accepted()
@@ -78,7 +87,7 @@ class Store(Transactions):
         now = self._clock()
         over = sa.update(runs).where(runs.c.id == run_id, runs.c.status.in_(ENDED), _STAYS)
         fresh = {"status": "accepted", "turn": _NEXT_TURN, **NO_CRASHES, "stop_by": None, "ended_at": None}
-        again = over.values(**fresh, started_at=None, round=runs.c.round + 1)
+        again = over.values(**fresh, started_at=None, round=runs.c.round + 1, owner=None)
 
         def retry(connection: sa.Connection) -> RoundId | Duplicate | None:
             alone(connection)
@@ -161,10 +170,19 @@ class Store(Transactions):
                 return None
             boots, started = stored.boots + 1, stored.started_at or now
             values = {"boots": boots, "status": "running", "started_at": started, "paused": False}
-            connection.execute(sa.update(runs).where(this).values(values))
+            connection.execute(sa.update(runs).where(this).values(values | self._owned))
             return replace(stored, boots=boots, started_at=started)
 
         return await self.do(begin)
+
+    async def owns(self, run_id: str) -> bool:
+        """Whether no other process has the run."""
+        return not self.shared or await self.do(lambda connection: self._is_owned(connection, run_id))
+
+    async def blame(self, run_id: str) -> None:
+        """Count a crash of this process against the run that it was working on, whoever carries that out by now."""
+        this = sa.update(runs).where(runs.c.id == run_id, runs.c.status == "running")
+        await self.do(lambda connection: connection.execute(this.values(blamed=runs.c.blamed + 1)))
 
     async def documents_read(self, run_id: str, invocation: Invocation, brief: Brief) -> None:
         """Note what became of the documents that a run came with: their texts in the brief, or why there are none."""
@@ -184,7 +202,8 @@ class Store(Transactions):
             blamed=(0 if got_on else run.blamed) + blamed,
             steps_seen=max(steps, run.steps_seen),
         )
-        await self._set(run.id, {"stuck": counted.stuck, "blamed": counted.blamed, "steps_seen": counted.steps_seen})
+        blamed_now = blamed if got_on else runs.c.blamed + blamed
+        await self._set(run.id, {"stuck": counted.stuck, "blamed": blamed_now, "steps_seen": counted.steps_seen})
         return counted
 
     async def end(self, round_id: RoundId, ending: Ending) -> None:
@@ -202,6 +221,7 @@ class Store(Transactions):
         charge = {"run": round_id.run, "round": round_id.number, "charged": receipt.charged, "at": now}
 
         def end(connection: sa.Connection) -> None:
+            self._refuse_others(connection, round_id.run)
             # Once, whatever became of the answer to a first try.
             if insert_new(connection, charges, charge):
                 connection.execute(sa.update(runs).where(runs.c.id == round_id.run).values(values))
@@ -225,6 +245,7 @@ class Store(Transactions):
         values = {"key": key, "run": run_id, "state": "sending", "at": self._clock()}
 
         def claim(connection: sa.Connection) -> Posted | None:
+            self._refuse_others(connection, run_id)
             if insert_new(connection, outbox, values):
                 return None
             return posted(connection.execute(sa.select(outbox).where(outbox.c.key == key)).one())
@@ -241,6 +262,7 @@ class Store(Transactions):
         now, root = self._clock(), MessageRef(thread, (thread.root or thread.thread,))
 
         def note(connection: sa.Connection) -> None:
+            self._refuse_others(connection, run_id)
             values = {"thread": json.dumps(dump(thread)), "thread_id": thread.thread}
             connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
             _note_sent(connection, key, run_id, root, now)
@@ -289,7 +311,22 @@ class Store(Transactions):
         return await self.do(lambda connection: all_readable(connection.execute(query)))
 
     async def _set(self, run_id: str, values: dict[str, Any]) -> None:
-        await self.do(lambda connection: connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values)))
+        def note(connection: sa.Connection) -> None:
+            self._refuse_others(connection, run_id)
+            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
+
+        await self.do(note)
+
+    @property
+    def _owned(self) -> dict[str, str]:
+        return {"owner": self._owner} if self._owner else {}
+
+    def _is_owned(self, connection: sa.Connection, run_id: str) -> bool:
+        return connection.execute(_OWNED, {"run": run_id, "me": self._owner}).first() is not None
+
+    def _refuse_others(self, connection: sa.Connection, run_id: str) -> None:
+        if self._owner and not self._is_owned(connection, run_id):
+            raise Disowned(f"run {run_id} is carried out by another process now")
 
 
 def day_start(now: float) -> float:
@@ -310,6 +347,7 @@ _NEXT_TURN = sa.select(sa.func.coalesce(sa.func.max(runs.c.turn), 0) + 1).scalar
 
 # Made once: SQLAlchemy then finds the compiled statement by identity.
 _ACCEPT = sa.insert(runs)
+_OWNED = sa.select(sa.literal(1)).where(runs.c.id == sa.bindparam("run"), runs.c.owner == sa.bindparam("me"))
 _SENT = (
     sa.update(outbox)
     .where(outbox.c.key == sa.bindparam("b_key"))

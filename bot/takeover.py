@@ -6,11 +6,11 @@ everybody needs a moment to take their own locks again.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import structlog
 
 from bot.leases import Leases
+from bot.line import Abandon
 from bot.ownership import Left, Other, Ownership
 from bot.rounds import RoundId
 from bot.runs import DurableRuns
@@ -26,18 +26,11 @@ STEADY_SECONDS = 3.0
 """For how long the database has to have answered before anybody is thought dead."""
 
 
-class Abandons(Protocol):
-    """Ends rounds that nobody will carry out; `bot.conduct.Conductor` is one."""
-
-    async def abandon(self, round_id: RoundId, *, older: bool = False) -> None:
-        """End a round whose record is lost, or was begun by an `older` version; its thread is told."""
-
-
 class Takeover:
     """Takes over from dead workers."""
 
-    def __init__(self, ownership: Ownership, leases: Leases, runs: DurableRuns, abandons: Abandons) -> None:
-        self._ownership, self._leases, self._runs, self._abandons = ownership, leases, runs, abandons
+    def __init__(self, ownership: Ownership, leases: Leases, runs: DurableRuns, abandon: Abandon) -> None:
+        self._ownership, self._leases, self._runs, self._abandoned = ownership, leases, runs, abandon
 
     async def look(self, others: Sequence[Other]) -> None:
         """Take over from whoever of the others is dead. Raises `StoreFailed`."""
@@ -85,4 +78,5 @@ class Takeover:
 
     async def _abandon(self, left: Left, *, older: bool) -> None:
         await self._ownership.disown([left])
-        await self._abandons.abandon(left.round_id, older=older)
+        await self._abandoned(left.round_id, older=older)
+        await self._runs.cancel([left.round_id])

@@ -5,7 +5,7 @@ its thread or not: it is looked for there before it is sent again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -19,6 +19,7 @@ from adapters.port import (
     Gone,
     Invocation,
     MessageRef,
+    Pace,
     Place,
     RateLimited,
     Receipt,
@@ -27,7 +28,7 @@ from adapters.port import (
     Unknown,
 )
 from bot.delivery import Delivery, Desk
-from bot.pace import ANSWER, URGENT, Lane, Lanes
+from bot.pace import ANSWER, URGENT, Lane, Lanes, Shared
 from bot.stored import Posted
 from bot.tries import BREAKS, BROKEN, LATE_TRIES, Patience, Tries, guarded, looked
 
@@ -63,7 +64,8 @@ Later = Callable[[Coroutine[Any, Any, Any], str], object]
 class Courier:
     """Delivers to all front ends of this process.
 
-    `reached` is told every point of a send between which the process could end; tests end it there.
+    `reached` is told every point of a send between which the process could end; tests end it there. `shared` gives the
+    buckets of places that other processes send to as well.
     """
 
     def __init__(
@@ -73,9 +75,11 @@ class Courier:
         *,
         patience: Patience = Patience(),
         reached: Callable[[str], None] = lambda _: None,
+        shared: Callable[[Hashable, Pace], Shared] | None = None,
     ) -> None:
         self.fronts, self.outbox, self.patience, self.reached = fronts, outbox, patience, reached
-        self._lanes, self._board_lanes = Lanes(), Lanes()
+        self._lanes = Lanes(_named("posts", shared))
+        self._board_lanes = Lanes(_named("boards", shared))
         self._late: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def lane(self, place: Place) -> Lane:
@@ -182,6 +186,11 @@ class Courier:
                 return None
             if not await tries.another(error, lane):
                 return error
+
+
+def _named(what: str, shared: Callable[[Hashable, Pace], Shared] | None) -> Callable[[Hashable, Pace], Shared] | None:
+    """Boards that are counted by themselves have buckets of their own, also where they lead to the same place."""
+    return None if shared is None else lambda to, pace: shared((what, to), pace)
 
 
 def _limited(receipt: Receipt) -> RateLimited | None:

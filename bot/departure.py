@@ -56,6 +56,7 @@ class Departures:
 
     def __init__(self, store: Store, conductor: Conductor, record: Record, line: Line) -> None:
         self._store, self._conductor, self._record, self._line = store, conductor, record, line
+        self._going: set[Departure] = set()
 
     async def take(self, departed: Departed) -> None:
         """Commit that a workspace is gone: no run of it begins or goes on from here. Its rows go in the background.
@@ -76,7 +77,10 @@ class Departures:
         log.info("workspace.departed", front_end=departure.surface, runs_under_way=len(under_way))
         for round_id in under_way:
             self._conductor.drop(round_id)
-        self._line.spawn(self._until_done(departure), f"depart {departure.tenant}")
+        if departure not in self._going:
+            self._going.add(departure)
+            task = self._line.spawn(self._until_done(departure), f"depart {departure.tenant}")
+            task.add_done_callback(lambda _: self._going.discard(departure))
 
     async def _until_done(self, departure: Departure) -> None:
         while True:

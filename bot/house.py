@@ -17,32 +17,32 @@ from pydantic import SecretStr
 from adapters.port import FrontEnd
 from bot.asking import reach_of
 from bot.blackbox import BlackBox
+from bot.chores import DAY, Chores
 from bot.conduct import Conductor, Work
 from bot.courier import Courier
 from bot.database import make_folder, sole_process
 from bot.departure import Departures
-from bot.errors import StoreFailed, StoreUnusable
+from bot.errors import StoreUnusable
 from bot.intake import Intake, Parts
+from bot.leases import Leases
 from bot.line import Line
 from bot.migrations import migrate
 from bot.model_teams import Teams
+from bot.ownership import Member, Role
 from bot.reading import Reader, Readers
 from bot.receipts import Budgets, Ledger, Tariff
 from bot.removal import Removals
 from bot.rules import Rules
-from bot.runs import DurableRuns
+from bot.runs import RUN_PLAN, DurableRuns
 from bot.runs_at import InFolder, InPostgres, RunsAt, runs_at
+from bot.shared_line import SharedLine
+from bot.sharing import Sharing
 from bot.store import Store, day_start
 from teams.catalog import Catalog
 from teams.reading import read_document
 from teams.sources.kit import ResearchKit
 
 log = structlog.get_logger()
-
-CLEAN_SECONDS = 3_600.0
-"""How often old runs are looked for."""
-
-DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Plan:
     are fetched into text; `kit` is what research can search, and what reads links; `reached` is told every point of a
     send between which the process could end. Runs are in the `folder`, or else in the Postgres that `database` names;
     what belongs to this machine alone is in the folder. `worker` is the name of the process among those that share a
-    database."""
+    database, and `role` what it does there."""
 
     folder: Path
     teams: Teams
@@ -66,17 +66,19 @@ class Plan:
     reached: Callable[[str], None] = lambda _: None
     database: SecretStr | None = None
     worker: str = "worker-0"
+    role: Role = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A house in use."""
+    """A house in use. `leases` are there where its database is shared."""
 
     intake: Intake
     conductor: Conductor
     store: Store
     courier: Courier
     removals: Removals
+    leases: Leases | None = None
 
 
 @asynccontextmanager
@@ -88,37 +90,52 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
     """
     at = runs_at(plan.folder, plan.database)
     make_folder(plan.folder)
-    async with at.sole(plan.worker):
+    async with at.sole(plan.worker) as leases:
+        sharing = None if leases is None else Sharing(leases, Member.new(plan.worker, plan.role, RUN_PLAN))
         engine = at.engine()
         migrate(engine)
-        store = Store(engine)
+        store = Store(engine, owner="" if sharing is None else sharing.me.token)
         try:
             spent = await store.charged_since(day_start(time.time()))
-            courier = Courier(fronts, store, reached=plan.reached)
+            shared = None if sharing is None else sharing.buckets(store)
+            courier = Courier(fronts, store, reached=plan.reached, shared=shared)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
             box = BlackBox(plan.folder / at.black_box(plan.worker))
             reach = reach_of(plan.kit)
             work = Work(plan.teams, Readers(plan.read, plan.kit.pages), reach.searches)
             conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=box.blamed)
-            runs = DurableRuns(at, conductor.conduct, executor=plan.worker)
-            line = Line(store, runs, plan.rules.runs_in_flight, plan.rules.runs_waiting)
-            removals = Removals(store, courier, runs, line)
+            carries = sharing is None or sharing.carries
+            runs = DurableRuns(at, conductor.conduct, executor=plan.worker, carries=carries)
+            line = _line(plan.rules, store, runs, conductor, sharing)
+            removals = Removals(store, courier, runs, line, sharing)
             departures = Departures(store, conductor, runs, line)
-            conductor.ended = line.over
+            conductor.begun, conductor.ended = line.begun, line.over
             running = (store, courier, conductor, line, plan.catalog, ledger)
             parts = Parts(*running, removals, departures, plan.rules, plan.status, reach)
+            chores = Chores(store, runs, removals, departures, plan.keep_days, sharing)
             with box.watching(), _collected_seldom():
                 async with runs:
                     try:
+                        if isinstance(line, SharedLine) and sharing is not None:
+                            await store.blame(box.blamed)
+                            line.spawn(sharing.presence(runs, conductor, line).keep(), "presence")
                         await departures.take_up()
                         await line.take_up(conductor.abandon)
                         await removals.take_up()
-                        line.spawn(_clean(store, runs, plan.keep_days), "clean")
-                        yield Open(Intake(parts), conductor, store, courier, removals)
+                        line.spawn(chores.keep_doing(), "chores")
+                        yield Open(Intake(parts), conductor, store, courier, removals, leases)
                     finally:
                         await line.close()
         finally:
             await store.close()
+
+
+def _line(
+    rules: Rules, store: Store, runs: DurableRuns, conductor: Conductor, sharing: Sharing | None
+) -> Line | SharedLine:
+    if sharing is None:
+        return Line(store, runs, rules.runs_in_flight, rules.runs_waiting)
+    return sharing.line(store, runs, conductor, rules)
 
 
 @contextmanager
@@ -133,23 +150,6 @@ def _collected_seldom() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-async def _clean(store: Store, runs: DurableRuns, keep_days: float) -> None:
-    while True:
-        try:
-            removed = 0
-            await store.forget_gestures(store.now() - keep_days * DAY)
-            while old := await store.old(store.now() - keep_days * DAY):
-                # Ours last: they are what the others are found by.
-                await runs.delete(old)
-                await store.remove([round_id.run for round_id in old])
-                removed += len(old)
-            if removed:
-                log.info("runs.removed", runs=removed, keep_days=keep_days)
-        except StoreFailed as error:
-            log.warning("runs.not_removed", why=str(error))
-        await asyncio.sleep(CLEAN_SECONDS)
 
 
 def served_folder(home: Path) -> Path:

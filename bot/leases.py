@@ -31,6 +31,9 @@ BEAT_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 """How long the server may take to answer before the session counts as lost."""
 
+AGAIN_SECONDS = 3.0
+"""How long a lease of before is asked for again: whoever looks whether we are dead holds it for a moment."""
+
 MOST_WAIT = 5.0
 """Seconds between two tries to connect again, at most."""
 
@@ -99,6 +102,10 @@ class Leases:
         """Whether it is held, as far as is known: not while its session is in doubt."""
         return self._sound and lease in self._held
 
+    def keeps(self, lease: Lease) -> bool:
+        """Whether it is held, or may be again: its session is lost, and nobody else is known to have it."""
+        return lease in self._held
+
     async def try_lock(self, lease: Lease) -> bool:
         """Take a lease if nobody has it; held already, it stays so. Raises `StoreUnusable` without a session."""
         # Postgres counts how often a session takes a lock: each is asked for once.
@@ -143,6 +150,14 @@ class Leases:
                 del self._held[lease]
                 log.error("lease.taken", space=lease.space, name=lease.name)
                 self._told(lease, "taken")
+
+    async def _taken_again(self, lease: Lease) -> bool:
+        until = asyncio.get_running_loop().time() + AGAIN_SECONDS
+        while not await self._ask("SELECT pg_try_advisory_lock(%s, %s)", lease.numbers):
+            if asyncio.get_running_loop().time() > until:
+                return False
+            await asyncio.sleep(0.2)
+        return True
 
     async def _ask(self, question: LiteralString, values: tuple[Any, ...] = ()) -> Any:
         if not self._sound:

@@ -1,7 +1,7 @@
 """Presence: a process among others says that it lives, and learns what of its runs it is to stop or has lost."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import structlog
 
@@ -29,10 +29,9 @@ class Presence:
         conductor: Conductor,
         line: SharedLine,
         takeover: Takeover | None,
-        clock: Callable[[], float],
     ) -> None:
         self._ownership, self._leases, self._conductor, self._line = ownership, leases, conductor, line
-        self._takeover, self._clock = takeover, clock
+        self._takeover = takeover
         self._lease = worker_lease(ownership.me.worker)
         self._steady_since: float | None = None
         self._missed: Collection[RoundId] = frozenset()
@@ -54,12 +53,13 @@ class Presence:
         beat = await self._ownership.beat()
         self._obeyed(beat, live)
         self._line.told(beat.waiting)
+        now = asyncio.get_running_loop().time()
         if self._steady_since is None:
-            self._steady_since = self._clock()
+            self._steady_since = now
         if not self._leases.holds(self._lease):
             # Its own lock comes first: who has none must not say that others are dead.
             self._steady_since = None
-        elif self._takeover is not None and self._clock() - self._steady_since >= STEADY_SECONDS:
+        elif self._takeover is not None and now - self._steady_since >= STEADY_SECONDS:
             await self._takeover.look(beat.others)
 
     def _obeyed(self, beat: Beat, live: set[RoundId]) -> None:

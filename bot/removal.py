@@ -42,12 +42,22 @@ class Removal:
     invocation: Invocation
 
 
+class Jobs(Protocol):
+    """Who does what, where several processes could; `bot.sharing.Sharing` is one."""
+
+    async def mine(self, job: str) -> bool:
+        """Whether a job is this process' to do."""
+
+    async def done(self, job: str) -> None:
+        """Let go of a job."""
+
+
 class Removals:
     """The removals of this process. A run under way goes when it is over."""
 
-    def __init__(self, store: Store, courier: Courier, record: Record, line: Line) -> None:
-        self._store, self._courier, self._record, self._line = store, courier, record, line
-        self._tasks: set[asyncio.Task[Any]] = set()
+    def __init__(self, store: Store, courier: Courier, record: Record, line: Line, jobs: Jobs | None = None) -> None:
+        self._store, self._courier, self._record, self._line, self._jobs = store, courier, record, line, jobs
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
 
     async def ask(self, run: StoredRun, invocation: Invocation) -> bool:
         """Commit that a run goes; what is under way of it is asked to stop, and what was not begun never is. False
@@ -74,7 +84,7 @@ class Removals:
         return asked
 
     async def take_up(self) -> None:
-        """Go on with what the process before this one did not live to remove. Raises `StoreFailed`."""
+        """Go on with what a process before this one did not live to remove. Raises `StoreFailed`."""
         query = sa.select(removals).order_by(removals.c.at)
         rows = await self._store.do(lambda connection: list(connection.execute(query)))
         for row in rows:
@@ -83,17 +93,23 @@ class Removals:
     async def settled(self) -> None:
         """Wait until all that can be removed now is."""
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks.values())
 
     def _begin(self, removal: Removal) -> None:
-        task = self._line.spawn(self._until_done(removal), f"remove {removal.run}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if removal.run in self._tasks:
+            return
+        task = self._tasks[removal.run] = self._line.spawn(self._until_done(removal), f"remove {removal.run}")
+        task.add_done_callback(lambda _: self._tasks.pop(removal.run))
 
     async def _until_done(self, removal: Removal) -> None:
+        job = f"remove {removal.run}"
         while True:
             try:
-                await self._carry_out(removal)
+                if self._jobs is None:
+                    await self._carry_out(removal)
+                elif await self._jobs.mine(job):
+                    await self._carry_out(removal)
+                    await self._jobs.done(job)
                 return
             except StoreFailed as error:
                 log.error("run.not_removed", run=removal.run, why=str(error), again_in=AGAIN_SECONDS)

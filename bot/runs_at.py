@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -12,8 +13,8 @@ from pydantic import SecretStr
 from bot.database import dbos_engine, failure, in_use, probe, sole_process, sqlite_engine, sqlite_reader
 from bot.errors import StoreFailed, StoreUnusable
 
-WORKERS = 7001
-"""The space of leases in which each process that carries out runs has one, under its name."""
+if TYPE_CHECKING:
+    from bot.leases import Change, Lease, Leases
 
 FREED_SECONDS = 5.0
 """How long a process waits for the lease of one before it, whose end the server has not noticed yet."""
@@ -64,7 +65,7 @@ class InFolder:
     async def sole(self, _: str) -> AsyncIterator[None]:
         """Have the runs to oneself as long as the block. Raises `StoreUnusable`."""
         with sole_process(self.folder):
-            yield
+            yield None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +112,26 @@ class InPostgres:
 
     def in_use(self) -> bool:
         """Whether any process has its lease. Raises `StoreFailed`."""
+        from bot.spaces import WORKERS
+
         return bool(_scalar(self.reader(), _ANY_LEASE.format(space=WORKERS)))
 
     @asynccontextmanager
-    async def sole(self, worker: str) -> AsyncIterator[None]:
-        """Have the runs of this worker's name to oneself as long as the block. Where the connection to the database is
-        lost and another process takes the name meanwhile, the block is cancelled.
+    async def sole(self, worker: str) -> "AsyncIterator[Leases]":
+        """Have this worker's name to oneself as long as the block, which is given the leases of the process. Where the
+        connection to the database is lost and another process takes the name meanwhile, the block is cancelled.
 
         Raises `StoreUnusable`, also where the name is in use or was taken.
         """
-        from bot.leases import Change, Lease, Leases
+        from bot.leases import Leases
+        from bot.spaces import worker_lease
 
-        lease, block, replaced = Lease(WORKERS, worker), asyncio.current_task(), False
+        lease, block, replaced = worker_lease(worker), asyncio.current_task(), False
         assert block is not None
 
-        def told(_: Lease, change: Change) -> None:
+        def told(which: "Lease", change: "Change") -> None:
             nonlocal replaced
-            if change == "taken":
+            if which == lease and change == "taken":
                 replaced = True
                 block.cancel()
 
@@ -140,7 +144,7 @@ class InPostgres:
                     )
                 await asyncio.sleep(0.2)
             try:
-                yield
+                yield leases
             except asyncio.CancelledError:
                 if not replaced or block.uncancel():
                     raise

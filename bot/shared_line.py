@@ -45,7 +45,7 @@ class SharedLine(Line):
         carries: bool = True,
     ) -> None:
         super().__init__(store, runs, *limits)
-        self._ownership, self._opener, self._carries = ownership, opener, carries
+        self.ownership, self._opener, self._carries = ownership, opener, carries
         self._accepted = 0
         self._free = asyncio.Event()
         self._taking: asyncio.Task[Any] | None = None
@@ -73,7 +73,7 @@ class SharedLine(Line):
     async def _opened(self, round_id: RoundId) -> None:
         with suppress(Disowned):  # somebody thought this process dead, and sees to it
             await self._until_done(lambda: self._opener(round_id))
-            await self._until_done(lambda: self._ownership.release(round_id.run))
+            await self._until_done(lambda: self.ownership.release(round_id.run))
         self._free.set()
 
     def start(self, round_id: RoundId, *, waited: bool = False) -> None:
@@ -85,7 +85,7 @@ class SharedLine(Line):
 
     async def take_up(self, abandon: Abandon) -> None:
         """Go on where an earlier incarnation of this worker ended, and begin to take what waits."""
-        under_way = await self._ownership.left_behind()
+        under_way = await self.ownership.left_behind()
         standing = await self._runs.standing(under_way)
         early, self._ended_early = self._ended_early or set(), None
         self._count({each for each, how in standing.items() if how == "going"} - early)
@@ -113,7 +113,7 @@ class SharedLine(Line):
         """Wait until nothing is under way and nothing waits, in any process."""
 
         async def none_left() -> bool:
-            return not await self._ownership.unfinished()
+            return not await self.ownership.unfinished()
 
         await come_true(none_left, LEFT_SECONDS)
 
@@ -121,7 +121,7 @@ class SharedLine(Line):
         """Wait until none of the rounds is under way anywhere any more, and how each ended is recorded."""
 
         async def over_and_recorded() -> bool:
-            over = await self._ownership.all_over(rounds)
+            over = await self.ownership.all_over(rounds)
             return over and "going" not in (await self._runs.standing(rounds)).values()
 
         await come_true(over_and_recorded, LEFT_SECONDS)
@@ -131,7 +131,7 @@ class SharedLine(Line):
             self._free.clear()
             try:
                 room = None if not self._most else self._most - len(self.started)
-                for round_id in await self._ownership.take(room):
+                for round_id in await self.ownership.take(room):
                     self.start(round_id)
             except StoreFailed as error:
                 log.warning("runs.not_taken", why=str(error), again_in=AGAIN_SECONDS)

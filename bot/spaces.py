@@ -2,7 +2,8 @@
 
 from bot.leases import Lease
 
-_WORKERS, _REAPERS, _SHARDS, _JOBS = 7001, 7002, 7003, 7004
+WORKERS, _REAPERS, _SHARDS, _JOBS = 7001, 7003, 7004, 7005
+"""The spaces. One key of 7002 is the door in `bot.rows`."""
 
 REAPER = Lease(_REAPERS, "reaper")
 """Whoever takes over from dead workers now."""
@@ -10,7 +11,7 @@ REAPER = Lease(_REAPERS, "reaper")
 
 def worker_lease(worker: str) -> Lease:
     """A worker that lives."""
-    return Lease(_WORKERS, worker)
+    return Lease(WORKERS, worker)
 
 
 def shard_lease(shard: int) -> Lease:

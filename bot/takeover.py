@@ -12,7 +12,6 @@ import structlog
 from bot.leases import Leases
 from bot.line import Abandon
 from bot.ownership import Left, Other, Ownership
-from bot.rounds import RoundId
 from bot.runs import DurableRuns
 from bot.spaces import REAPER, worker_lease
 
@@ -21,6 +20,9 @@ log = structlog.get_logger()
 FROZEN_SECONDS = 10.0
 """For how long a worker that holds its lock may tell nothing before its runs are taken from it. A stopped process looks
 like a slow one: whoever wakes up finds that it owns nothing any more."""
+
+SILENT_SECONDS = 1.0
+"""For how long a worker has to have told nothing before it is looked whether its lock is free."""
 
 STEADY_SECONDS = 3.0
 """For how long the database has to have answered before anybody is thought dead."""
@@ -34,9 +36,10 @@ class Takeover:
 
     async def look(self, others: Sequence[Other]) -> None:
         """Take over from whoever of the others is dead. Raises `StoreFailed`."""
-        if not others or not await self._leases.try_lock(REAPER):
+        silent = [other for other in others if other.silent >= SILENT_SECONDS]
+        if not silent or not await self._leases.try_lock(REAPER):
             return
-        for other in others:
+        for other in silent:
             frozen = other.silent >= FROZEN_SECONDS
             free = await self._leases.try_lock(lease := worker_lease(other.worker))
             try:

@@ -68,7 +68,9 @@ class SharedLine(Line):
             return 0
         self._accepted += 1
         self.spawn(self._opened(round_id), f"open {round_id}")
-        return self.waiting and self.waiting + self._accepted
+        # Whether a worker has room is known only where there is one in this process.
+        waits = self.waiting > 0 or (self._carries and not self._has_room)
+        return self.waiting + self._accepted if waits else 0
 
     async def _opened(self, round_id: RoundId) -> None:
         with suppress(Disowned):  # somebody thought this process dead, and sees to it

@@ -202,7 +202,7 @@ class Store(Transactions):
             blamed=(0 if got_on else run.blamed) + blamed,
             steps_seen=max(steps, run.steps_seen),
         )
-        blamed_now = blamed if got_on else runs.c.blamed + blamed
+        blamed_now = int(blamed) if got_on else runs.c.blamed + int(blamed)
         await self._set(run.id, {"stuck": counted.stuck, "blamed": blamed_now, "steps_seen": counted.steps_seen})
         return counted
 

@@ -158,9 +158,9 @@ async def test_a_run_under_way_is_stopped_first_and_one_that_waits_never_begins(
         await house.intake.settled()
         assert [await house.store.get(key) for key in ("going", "waiting")] == [None, None]
         assert (await house.store.get("next")).status == "finished"
-        assert len(front.threads()) == 2, "the one that waited opened none"
-        assert front.shown(front.threads()[0]) == []
-        assert len(front.shown(front.threads()[1])) == 9
+        # Where several processes could carry it out, the thread is opened by the one that took the question in.
+        opened = 2 if isinstance(at, InFolder) else 3
+        assert [len(front.shown(thread)) for thread in front.threads()] == [0] * (opened - 1) + [9]
         assert rows(at) == Counter(runs=1, claims=5, charges=1, outbox=10, workflows=1)
 
 

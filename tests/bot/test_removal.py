@@ -151,7 +151,7 @@ async def test_a_run_under_way_is_stopped_first_and_one_that_waits_never_begins(
             await front.say("/panel Open?", key=key)
         await until(lambda: len(held.waiting) == 6)
         await front.hand(press("delete", "1", run="waiting"))
-        await until(lambda: "Deleted" in front.told("ann")[-1])
+        await until(lambda: "Deleted" in "".join(front.told("ann")))
         await front.hand(press("delete", "2", run="going"))
         await until(lambda: len(held.waiting) == 12)
         held.go.set()

@@ -19,6 +19,8 @@ _BY_CODE = {
     "3F000": "it has no schema to write to; give the user one in its search_path",
     "40": "too many changed the same rows at once; try again",
     "42501": "the user may not do that; let it create tables in its schema and a schema in the database",
+    "42704": "it is older than Postgres 14; bring it up to date",
+    "42883": "it is older than Postgres 14; bring it up to date",
     "53100": "no space is left on the server's disk; make room",
     "53200": "the server has no memory left; give it more, or have fewer connections",
     "53300": "it takes no more connections; raise max_connections, or have fewer processes",

@@ -1,8 +1,9 @@
 """Serves a folder as a platform would that knows nothing of keys, and ends itself with SIGKILL where it is told to.
 
 `python -m tests.crashing_serve FOLDER [--die POINT:N] [--slow SECONDS] [--poison TEXT]`, with PANELIST_HOME,
-FLASH_MODEL and FLASH_API_BASE set, and perhaps DATABASE_URL. It prints `ready` once it serves. Posts are appended however often they are sent,
-so that one that is sent twice stands there twice; each waits before it is accepted, and before that is acknowledged.
+FLASH_MODEL and FLASH_API_BASE set, and perhaps DATABASE_URL. It prints `ready` once it serves. Posts are appended
+however often they are sent, so that one that is sent twice stands there twice; each waits before it is accepted, and
+before that is acknowledged.
 """
 
 import argparse

@@ -96,3 +96,30 @@ async def until(there) -> None:
     async with asyncio.timeout(40):
         while not there():
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def serving(desk: Desk, module: str, *words: str):
+    """A process that serves the desk with the real folder front end; `.said` is what it wrote to stderr so far."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, *words), stderr=asyncio.subprocess.PIPE, env=desk.environment, cwd=ROOT
+    )
+    process.said = []
+
+    async def listen() -> None:
+        async for line in process.stderr:
+            process.said.append(line.decode())
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            await process.wait()
+            await listening
+
+
+def told(desk: Desk) -> str:
+    return "".join(path.read_text() for path in desk.folder.glob("told/*.jsonl"))

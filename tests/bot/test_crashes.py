@@ -4,12 +4,11 @@ import asyncio
 import json
 import signal
 import sys
-from contextlib import asynccontextmanager
 
 import pytest
 
 from teams.scripted import chat_text, expert_reply
-from tests.desk import ROOT, SEATS, WHOLE, Desk, until
+from tests.desk import ROOT, SEATS, WHOLE, Desk, serving, told, until
 from tests.model_server import completion, hang, model_server
 
 
@@ -221,29 +220,6 @@ async def test_the_kill_loop_keeps_every_promise():
 # Storage
 
 
-@asynccontextmanager
-async def serving(desk: Desk, module: str, *words: str):
-    """A process that serves the desk with the real folder front end; `.said` is what it wrote to stderr so far."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *words), stderr=asyncio.subprocess.PIPE, env=desk.environment, cwd=ROOT
-    )
-    process.said = []
-
-    async def listen() -> None:
-        async for line in process.stderr:
-            process.said.append(line.decode())
-
-    listening = asyncio.create_task(listen())
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            await process.wait()
-            await listening
-
-
 async def test_fault_19_while_the_disk_is_full_nothing_is_taken_in_and_nothing_that_was_is_lost(desk):
     gate = asyncio.Event()
 
@@ -287,10 +263,6 @@ async def test_fault_19_while_another_program_holds_the_database_the_asker_is_to
         await desk.whole("two")
     assert told(desk).count("Not taken in") == 1
     assert "Traceback" not in "".join(process.said)
-
-
-def told(desk: Desk) -> str:
-    return "".join(path.read_text() for path in desk.folder.glob("told/*.jsonl"))
 
 
 @pytest.mark.parametrize("name", ["runs.sqlite", "steps.sqlite"])

@@ -85,7 +85,12 @@ async def _measured(row: Planned) -> dict[str, Any]:
         return await measured(row.load)
     # Two warm-ups, one round at the full size and the rounds that are measured may take that long each, and cancelling
     # what is then under way takes its time too.
-    return await measured_peer(row.load, row.peer, 4 * row.load.patience + 60)
+    try:
+        return await measured_peer(row.load, row.peer, 4 * row.load.patience + 60)
+    except RuntimeError as error:
+        print(error, flush=True)
+        calls = EXPERTS * row.load.size * row.load.rounds
+        return {"cpu_ms_per_call": None, "panel_ms": [], "failed": calls, "errors": {"the process failed": calls}}
 
 
 def _load(base: str, contender: str, size: int, *, limit: int = LIMIT, loop: str = "") -> Load:

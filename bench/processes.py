@@ -89,26 +89,32 @@ async def measured(load: Load | RunsLoad, module: str = "bench.load", seconds: f
 
 
 async def measured_peer(load: Load, peer: Peer, seconds: float) -> dict[str, Any]:
-    """What a peer's script measures of `load`, in an environment of its own. Raises `RuntimeError` like `measured`."""
+    """What a peer's script measures of `load`, in an environment of its own. Raises `RuntimeError` like `measured`,
+    with the script's last words; where it does not fail, what it warned of is not shown."""
     python = await python_of(peer)
-    return await _measured((str(python), str(peer.script)), load, environment_of(peer), seconds)
+    return await _measured((str(python), str(peer.script)), load, environment_of(peer), seconds, PIPE)
 
 
 async def _measured(
-    command: tuple[str, ...], load: Load | RunsLoad, environment: dict[str, str], seconds: float
+    command: tuple[str, ...],
+    load: Load | RunsLoad,
+    environment: dict[str, str],
+    seconds: float,
+    errors: int | None = None,
 ) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
-        *command, json.dumps(asdict(load)), stdout=PIPE, env=environment, limit=LONGEST_LINE
+        *command, json.dumps(asdict(load)), stdout=PIPE, stderr=errors, env=environment
     )
     try:
         async with asyncio.timeout(seconds):
-            out, _ = await process.communicate()
+            out, said = await process.communicate()
     except TimeoutError as error:
         raise RuntimeError(f"{load.label} took over {seconds:g} s") from error
     finally:
         await _ended(process, 0.0)
     if process.returncode:
-        raise RuntimeError(f"{load.label} ended with exit code {process.returncode}")
+        last = (said or b"").decode(errors="replace").strip()[-300:]
+        raise RuntimeError(f"{load.label} ended with exit code {process.returncode}{last and f': {last}'}")
     found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
 

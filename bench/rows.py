@@ -60,7 +60,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def medians(measured: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     """Figure by figure the median of repeated measurements."""
-    return {name: round(median(each[name] for each in measured), 3) for name in measured[0]}
+    return {name: round(median(each[name] for each in measured), 3) for name in (measured[0] if measured else ())}
 
 
 def verdict(figure: float, target: float) -> str:

@@ -108,6 +108,16 @@ def test_a_peer_that_answered_nobody_has_no_cost_and_no_latency():
     assert told["errors"] == "Timeout 3000"
 
 
+def test_a_peer_whose_process_failed_is_told_and_not_hidden():
+    ours = measured("panelist", 0.4)
+    told = {"cpu_ms_per_call": None, "panel_ms": [], "failed": 1200, "errors": {"the process failed": 1200}}
+    load = Load("autogen", "", 100, transport="default", loop="asyncio")
+
+    row = figures(Measured("autogen", load, (told,), PEERS[0]), [ours])
+
+    assert (row["failed"], row["errors"]) == (1200, "the process failed 1200")
+
+
 def test_a_run_may_cost_so_much_at_a_hundred_and_a_fifth_more_at_three_thousand():
     assert runs_figures(100, [of_runs(24.0)], 24.0)["verdict"] == "ok"
     assert runs_figures(100, [of_runs(24.1)], 24.1)["short_of"] == "cpu"

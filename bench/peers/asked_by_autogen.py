@@ -38,6 +38,7 @@ async def panel(load):
         return await asyncio.gather(*asked, return_exceptions=True)
 
     yield ask
+    await client.close()
 
 
 if __name__ == "__main__":

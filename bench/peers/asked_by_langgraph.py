@@ -20,8 +20,8 @@ class State(TypedDict):
 
 @asynccontextmanager
 async def panel(load):
-    aiohttp = {"http_async_client": DefaultAioHttpClient()} if load.transport == "aiohttp" else {}
-    model = ChatOpenAI(model="bench", base_url=load.base, api_key="bench", **aiohttp)
+    http = DefaultAioHttpClient() if load.transport == "aiohttp" else None
+    model = ChatOpenAI(model="bench", base_url=load.base, api_key="bench", http_async_client=http)
     builder = StateGraph(State)
     for number, (instructions, question) in enumerate(prompts(load.base)):
         messages = [SystemMessage(instructions), HumanMessage(question)]
@@ -38,6 +38,8 @@ async def panel(load):
         return (await graph.ainvoke({"topic": "Sundays", "answers": []}))["answers"]
 
     yield ask
+    if http is not None:
+        await http.aclose()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ async def panel(load):
         return await asyncio.gather(*(answer(*each) for each in experts), return_exceptions=True)
 
     yield ask
+    await client.close()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from pydantic_ai.providers.openai import OpenAIProvider
 @asynccontextmanager
 async def panel(load):
     if load.transport == "aiohttp":
-        client = AsyncOpenAI(base_url=load.base, api_key="bench", http_client=DefaultAioHttpClient())
-        provider = OpenAIProvider(openai_client=client)
+        fast = AsyncOpenAI(base_url=load.base, api_key="bench", http_client=DefaultAioHttpClient())
+        provider = OpenAIProvider(openai_client=fast)
     else:
         provider = OpenAIProvider(base_url=load.base, api_key="bench")
     model = OpenAIChatModel("bench", provider=provider)
@@ -27,6 +27,7 @@ async def panel(load):
         return await asyncio.gather(*(answer(*each) for each in experts), return_exceptions=True)
 
     yield ask
+    await provider.client.close()
 
 
 if __name__ == "__main__":

@@ -93,6 +93,9 @@ class Leases:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
+        with suppress(StoreUnusable):
+            # Whoever waits for them need not wait until the server notices that we are gone.
+            await self._ask("SELECT pg_advisory_unlock_all()")
         self._sound = False
         with suppress(StoreUnusable):
             await self._do(self._close)

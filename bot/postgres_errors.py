@@ -19,6 +19,8 @@ _BY_CODE = {
     "3F000": "it has no schema to write to; give the user one in its search_path",
     "40": "too many changed the same rows at once; try again",
     "42501": "the user may not do that; let it create tables in its schema and a schema in the database",
+    "42704": "it is older than Postgres 14; bring it up to date",
+    "42883": "it is older than Postgres 14; bring it up to date",
     "53100": "no space is left on the server's disk; make room",
     "53200": "the server has no memory left; give it more, or have fewer connections",
     "53300": "it takes no more connections; raise max_connections, or have fewer processes",
@@ -32,6 +34,9 @@ _BY_CODE = {
 """By code, or by how codes begin; the first that fits counts."""
 
 _BY_WORDS = {
+    "resolve": "its host is not known; correct DATABASE_URL",
+    "translate host name": "its host is not known; correct DATABASE_URL",
+    "permission denied": "the user may not connect to it; let it, or correct DATABASE_URL",
     "starting up": _BY_CODE["57P"],
     "shutting down": _BY_CODE["57P"],
     "recovery": _BY_CODE["57P"],
@@ -43,8 +48,6 @@ _BY_WORDS = {
     "role": _BY_CODE["28"],
     "database": _BY_CODE["3D000"],
     "ssl": "no encrypted connection came about; correct sslmode and the certificates in DATABASE_URL",
-    "resolve": "its host is not known; correct DATABASE_URL",
-    "translate host name": "its host is not known; correct DATABASE_URL",
     "refused": "no server answers there; start it, or correct DATABASE_URL",
     "no such file": "no server answers there; start it, or correct DATABASE_URL",
     "timeout": "the server did not answer in time; look whether it can be reached from here",
@@ -93,8 +96,8 @@ def _known(error: BaseException) -> str | None:
     code = _code(error)
     if code:
         return next((_BY_CODE[begins] for begins in _BY_CODE if code.startswith(begins)), None)
-    # The server's own word comes last; what stands before may be the name of a folder or a host.
-    said = str(error).lower().rpartition("fatal:")[2]
+    # What went wrong comes last; before it stand names, of hosts and folders.
+    said = str(error).lower().rpartition("failed:")[2].rpartition("fatal:")[2]
     return next((_BY_WORDS[sign] for sign in _BY_WORDS if sign in said), None)
 
 

@@ -76,9 +76,7 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     if begins is None:
         raise ValueError(f"it is no address of a database; {_WRITE}")
     if begins[1].lower() not in ("postgresql", "postgres") or (begins[2] or "+psycopg").lower() != "+psycopg":
-        raise ValueError(
-            f"it begins with {begins[0]}, and runs are kept in Postgres or, without one, in files; {_WRITE}"
-        )
+        raise ValueError(f"it begins with {begins[0]}, and only Postgres can be used; {_WRITE}")
     # Its driver takes a moment to import, and whoever has no Postgres does not wait for it.
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict

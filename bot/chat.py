@@ -1,7 +1,7 @@
 """The chat front ends that are set up: from settings to front ends that are connected, and their web routes."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from bot.errors import StoreFailed
 from bot.settings import BotSettings
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from aiohttp import web
 
     from bot.house import Open
@@ -75,13 +76,13 @@ class Setup:
         return tuple(f"{name} is not set up: {what}" for name, what in each if what)
 
 
-def setup_of(bot: BotSettings, folder: Path, panels: Iterable[tuple[str, str]] = ()) -> Setup:
+def setup_of(bot: BotSettings, folder: Path, panels: Iterable[tuple[str, str]] = (), *, listens: bool = True) -> Setup:
     """The platforms as the settings have them. `folder` is where front ends keep what is theirs; `panels` are the names
-    and titles that a command offers."""
-    return Setup(_slack(bot, folder), _discord(bot, folder, tuple(panels)))
+    and titles that a command offers. One that does not `listen` only posts."""
+    return Setup(_slack(bot, folder, listens=listens), _discord(bot, folder, tuple(panels), listens=listens))
 
 
-def _slack(bot: BotSettings, folder: Path) -> SlackConfig:
+def _slack(bot: BotSettings, folder: Path, *, listens: bool) -> SlackConfig:
     api = str(bot.slack_api_url)
     return SlackConfig(
         bot_token=_secret(bot.slack_bot_token),
@@ -92,10 +93,11 @@ def _slack(bot: BotSettings, folder: Path) -> SlackConfig:
         api=api if api.endswith("/") else f"{api}/",
         folder=folder,
         public_url=str(bot.panelist_url or "").rstrip("/"),
+        listens=listens,
     )
 
 
-def _discord(bot: BotSettings, folder: Path, panels: tuple[tuple[str, str], ...]) -> DiscordConfig:
+def _discord(bot: BotSettings, folder: Path, panels: tuple[tuple[str, str], ...], *, listens: bool) -> DiscordConfig:
     return DiscordConfig(
         token=_secret(bot.discord_token),
         api=str(bot.discord_api_url).rstrip("/"),
@@ -103,6 +105,7 @@ def _discord(bot: BotSettings, folder: Path, panels: tuple[tuple[str, str], ...]
         shard_count=bot.discord_shard_count,
         folder=folder,
         panels=panels,
+        listens=listens,
     )
 
 
@@ -112,8 +115,17 @@ def web_port(bot: BotSettings, setup: Setup) -> int | None:
     return bot.port or (DEFAULT_PORT if needed else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What front ends of several processes share: the database of installations, and who may have the session with
+    Discord's gateway."""
+
+    installations: "Callable[[], sa.Engine]"
+    session: Callable[[], AbstractAsyncContextManager[None]]
+
+
 @asynccontextmanager
-async def chat(setup: Setup) -> AsyncIterator[Chat]:
+async def chat(setup: Setup, together: Together | None = None) -> AsyncIterator[Chat]:
     """The front ends, closed when the block ends. Raises `FrontEndFailed`."""
     fronts: list[FrontEnd] = []
     routes: tuple[web.RouteDef, ...] = ()
@@ -122,13 +134,15 @@ async def chat(setup: Setup) -> AsyncIterator[Chat]:
         if not setup.slack.missing:
             from adapters.slack.connect import slack_front
 
-            slack = await stack.enter_async_context(slack_front(setup.slack))
+            shared = None if together is None else together.installations
+            slack = await stack.enter_async_context(slack_front(setup.slack, shared=shared))
             fronts.append(slack.front)
             routes = slack.routes
         if not setup.discord.missing:
             from adapters.discord.connect import discord_front
 
-            fronts.append(await stack.enter_async_context(discord_front(setup.discord)))
+            session = nullcontext if together is None else together.session
+            fronts.append(await stack.enter_async_context(discord_front(setup.discord, session=session)))
         yield Chat({front.name: front for front in fronts}, routes)
 
 

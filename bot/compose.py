@@ -4,17 +4,25 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from bot.download import showing_download
+from bot.model_teams import ModelTeams, NoTeams, Teams
 from bot.receipts import Budgets, Tariff
 from bot.rules import Rules, listed
 from bot.settings import Settings
+from bot.sources import sources_ready
 from bot.stored import Quotas
+from teams.catalog import Catalog
 from teams.discovery import find_local_server
 from teams.embedded import EmbeddedUnavailable, embedded_server
 from teams.prices import list_prices
 from teams.sources.kit import ResearchKit
 from teams.tiers import ModelChoice, Models, ModelSettings, choose_models, local_models
 from teams.weights import WeightsUnavailable, fetch_weights
+
+if TYPE_CHECKING:
+    from bot.house import Plan
 
 EMBEDDED_MODEL = "built-in/SmolLM2-135M"
 EMBEDDED_NOTICE = "tiny built-in model, for trying the bot; set FLASH_MODEL and a key for real answers"
@@ -40,18 +48,57 @@ class Wanted:
     downloading: Progress
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What runs are carried out with: the two models, the teams on them, and what research can search. No models and no
+    teams are there where no run is carried out."""
+
+    models: Models | None
+    teams: Teams
+    kit: ResearchKit
+
+
+@asynccontextmanager
+async def means_ready(settings: Settings, library: str = "") -> AsyncIterator[Means]:
+    """The means of this process until the block ends; the teams are not loaded yet. `library` is a folder to search
+    instead of the library. Raises `NoModel`, and what `sources_ready` raises."""
+    with showing_download() as downloading:
+        async with sources_ready(settings, library) as kit, models_ready(Wanted(settings, downloading)) as models:
+            kit = fitted(kit, models)
+            async with ModelTeams(models, kit) as teams:
+                yield Means(models, teams, kit)
+
+
+@asynccontextmanager
+async def means_told_of(settings: Settings) -> AsyncIterator[Means]:
+    """As much of the means as a process has to know of that carries no run out: it starts no model, and loads none.
+    Raises what `sources_ready` raises."""
+    async with sources_ready(settings) as kit:
+        yield Means(choose_models(settings.models), NoTeams(), kit)
+
+
+def plan_of(folder: Path, means: Means, settings: Settings, catalog: Catalog) -> "Plan":
+    """What a house with these means is built from, whose files are in a folder."""
+    from bot.house import Plan
+
+    return Plan(
+        folder,
+        means.teams,
+        catalog,
+        kit=means.kit,
+        tariff=Tariff() if means.models is None else tariff_of(means.models),
+        budgets=budgets_of(settings),
+        status=() if means.models is None else status_lines(means.models),
+        keep_days=settings.bot.panelist_keep_days,
+    )
+
+
 @asynccontextmanager
 async def models_ready(wanted: Wanted) -> AsyncIterator[Models]:
     """The models of this process, ready to be asked: those that are set, else a server found on this machine, else the
     built-in model, which runs until the block ends. Raises `NoModel`."""
     async with AsyncExitStack() as stack:
-        models = choose_models(wanted.settings.models) or await _on_this_machine(wanted, stack)
-        # DSPy is imported here, after what is cheap to check has been checked.
-        from teams.lms import forget_lms, use_models
-
-        use_models(models)
-        stack.push_async_callback(forget_lms)
-        yield models
+        yield choose_models(wanted.settings.models) or await _on_this_machine(wanted, stack)
 
 
 async def _on_this_machine(wanted: Wanted, stack: AsyncExitStack) -> Models:

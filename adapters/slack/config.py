@@ -45,6 +45,6 @@ class SlackConfig:
             if self.app_token or self.signing_secret or self.client_id or self.client_secret:
                 return "set SLACK_BOT_TOKEN, or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET for several workspaces"
             return "set SLACK_BOT_TOKEN, and SLACK_APP_TOKEN (socket) or SLACK_SIGNING_SECRET (HTTP)"
-        if not self.app_token and not self.signing_secret:
+        if self.listens and not self.app_token and not self.signing_secret:
             return "set SLACK_APP_TOKEN (socket) or SLACK_SIGNING_SECRET (HTTP) too"
         return ""

@@ -8,13 +8,13 @@ from aiohttp import web
 from llmock import pytest_plugin
 from pydantic import SecretStr
 
-from teams.transport import LARGEST_ANSWER
 from teams.events import ExpertAnswered, ExpertFailed, SynthesisWritten
 from teams.lms import close_pools, make_lm
 from teams.model import PanelInputs, PanelSpec, Perspective
 from teams.panel import ExpertPanel
 from teams.scripted import chat_text, expert_reply
 from teams.tiers import ModelChoice
+from teams.transport import LARGEST_ANSWER
 from tests.model_server import answering, completion, error, hang, model_server
 
 KEYS = ("economist", "neighbour", "baker", "lawyer", "contrarian", "customer")

@@ -31,6 +31,7 @@ from bot.removal import Removals
 from bot.rules import Rules
 from bot.runs import DurableRuns
 from bot.store import Store, database_of, day_start
+from bot.watching import Watch, unwatched
 from teams.catalog import Catalog
 from teams.reading import read_document
 from teams.sources.kit import ResearchKit
@@ -47,7 +48,7 @@ DAY = 86_400.0
 class Plan:
     """What a house is built from. `keep_days` is how long runs are kept once they are over; `read` turns documents that
     are fetched into text; `kit` is what research can search, and what reads links; `reached` is told every point of a
-    send between which the process could end."""
+    send between which the process could end; `watch` is told what happens, for whoever counts it."""
 
     folder: Path
     teams: Teams
@@ -60,6 +61,7 @@ class Plan:
     read: Reader = read_document
     kit: ResearchKit = ResearchKit()
     reached: Callable[[str], None] = lambda _: None
+    watch: Watch = unwatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Open:
     store: Store
     courier: Courier
     removals: Removals
+    line: Line
+    ledger: Ledger
 
 
 @asynccontextmanager
@@ -86,7 +90,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
         store = Store(engine)
         try:
             spent = await store.charged_since(day_start(time.time()))
-            courier = Courier(fronts, store, reached=plan.reached)
+            courier = Courier(fronts, store, reached=plan.reached, watch=plan.watch)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
             box = BlackBox(plan.folder / "black-box")
             reach = reach_of(plan.kit)
@@ -96,7 +100,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             line = Line(store, runs, plan.rules.runs_in_flight, plan.rules.runs_waiting)
             removals = Removals(store, courier, runs, line)
             departures = Departures(store, conductor, runs, line)
-            conductor.ended = line.over
+            conductor.ended, conductor.watch = line.over, plan.watch
             running = (store, courier, conductor, line, plan.catalog, ledger)
             parts = Parts(*running, removals, departures, plan.rules, plan.status, reach)
             with box.watching(), _collected_seldom():
@@ -106,7 +110,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
                         await line.take_up(conductor.abandon)
                         await removals.take_up()
                         line.spawn(_clean(store, runs, plan.keep_days), "clean")
-                        yield Open(Intake(parts), conductor, store, courier, removals)
+                        yield Open(Intake(parts), conductor, store, courier, removals, line, ledger)
                     finally:
                         await line.close()
         finally:

@@ -30,6 +30,7 @@ from bot.progress import Progress
 from bot.rounds import RoundId
 from bot.settings import BadSettings, Settings, load_settings
 from bot.sources import reach_by_settings, sources_ready, web_line
+from bot.watching import Watch, unwatched
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
 from teams.sources.kit import ResearchKit
@@ -219,19 +220,28 @@ async def _serve_chat(settings: Settings, catalog: Catalog) -> int:
     from bot import chat
     from bot.house import served_folder
     from bot.http import Web
+    from bot.loop_lag import watching_the_loop
+    from bot.metrics import Metrics
 
     panels = [(panel.name, panel.title) for panel in catalog]
     setup = chat.setup_of(settings.bot, served_folder(settings.bot.panelist_home), panels)
-    ready = chat.Readiness()
+    ready, metrics = chat.Readiness(), Metrics()
     async with AsyncExitStack() as stack:
         # Open before the models are: whoever watches the process sees that it starts.
         chats = await stack.enter_async_context(chat.chat(setup))
         said = f"serving {', '.join(chats.fronts)}"
         port = chat.web_port(settings.bot, setup)
         if port is not None:
-            await stack.enter_async_context(Web(chats.health, chats.routes, port, checks=ready.checks))
+            routes = (*chats.routes, metrics.route)
+            await stack.enter_async_context(Web(chats.health, routes, port, checks=ready.checks))
+            await stack.enter_async_context(watching_the_loop(metrics.watch))
             said += f"; web server on port {port}"
-        return await _served(chats.fronts, said, settings, catalog, ready.opened)
+
+        def opened(house: "Open") -> None:
+            ready.opened(house)
+            metrics.opened(house)
+
+        return await _served(metrics.watched(chats.fronts), said, settings, catalog, opened, metrics.watch)
 
 
 async def _served(
@@ -240,6 +250,7 @@ async def _served(
     settings: Settings,
     catalog: Catalog,
     opened: "Callable[[Open], None]" = lambda _: None,
+    watch: Watch = unwatched,
 ) -> int:
     from bot.house import served_folder
     from bot.serve import serve
@@ -255,6 +266,7 @@ async def _served(
                 _plan(served_folder(bot.panelist_home), models, kit, settings, catalog),
                 rules=compose.rules_of(settings),
                 budgets=compose.budgets_of(settings),
+                watch=watch,
             )
             await serve(plan, fronts, bot.panelist_grace, opened)
     return 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 from dspy.utils.exceptions import LMAuthError
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.memory import Fault, MemoryFrontEnd
 from adapters.port import FrontEndFailed, Gone, Health, Place, RateLimited
+from bot.census import TAKEOVERS
 from bot.http import Web
 from bot.metrics import Metrics
 from bot.receipts import Budgets
@@ -251,6 +254,35 @@ async def test_a_front_end_that_cannot_go_on_is_not_ready_and_no_fault_of_the_pa
     metrics.watched({"memory": Failed()})
     async with reading(metrics) as read:
         assert (await read()).value("front_end_ready", surface="memory") == 0
+
+
+async def test_every_number_is_documented_and_no_other():
+    async with counted() as (_, _, read):
+        page = await read()
+    there = {re.sub("_(bucket|count|sum)$", "", one.name) for one in page.samples if one.name.startswith("panelist_")}
+    text = (ROOT / "docs" / "operations.md").read_text()
+    documented = set(re.findall(r"^\| `(panelist_\w+)(?:{[\w,]+})?` \|", text, re.MULTILINE))
+    if TAKEOVERS is None:
+        there.add("panelist_takeovers_last_hour")
+    assert documented == there
+    for name, labels in re.findall(r"^\| `(panelist_\w+){([\w,]+)}` \|", text, re.MULTILINE):
+        given = {label for one in page.samples if one.name.startswith(name) for label in one.labels} - {"le"}
+        assert given == set(labels.split(",")), name
+
+
+def test_every_alert_is_about_numbers_that_there_are_and_says_what_to_do():
+    text = (ROOT / "docs" / "operations.md").read_text()
+    [block] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    [group] = yaml.safe_load(block)["groups"]
+    documented = re.findall(r"^\| `(panelist_\w+)", text, re.MULTILINE)
+    foreign = {"up", "process_start_time_seconds", "process_open_fds", "process_max_fds"}
+    assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"]) > 15
+    for rule in group["rules"]:
+        assert set(rule["annotations"]) == {"means", "do"}
+        assert set(rule) <= {"alert", "expr", "for", "annotations"}
+        named = set(re.findall(r"\b(?:panelist|process)_\w+|\bup\b", rule["expr"]))
+        assert named
+        assert {re.sub("_bucket$", "", name) for name in named} <= {*documented, *foreign}
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,16 @@ Imports stay inside, so that the process of one contender does not carry the wei
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-EXPERTS = 6
+from bench.peers.measuring import EXPERTS, AskPanel, Contender
+
 MODEL = "openai/bench"
 KEY = "bench"
 TOPIC = "Should a bakery with four shops open on Sundays, and what would show within three months that it was right?"
 PROFILE = "A family bakery in a town of 60,000: four shops, 48 people, bread baked by hand since 1931."
-
-AskPanel = Callable[[], Awaitable[int]]
-"""Asks one panel; the number of experts that did not answer."""
-
-Contender = Callable[[str, int], AbstractAsyncContextManager[AskPanel]]
-"""From an API base and the most calls in flight to a way to ask a panel."""
 
 
 @asynccontextmanager
@@ -54,6 +48,7 @@ async def raw_aiohttp(base: str, limit: int) -> AsyncIterator[AskPanel]:
     """The same bytes on one bare session, the answer parsed as JSON and no further: the floor."""
     import aiohttp
 
+    loads = _json_loads()
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     connector = aiohttp.TCPConnector(limit=limit)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
@@ -62,7 +57,7 @@ async def raw_aiohttp(base: str, limit: int) -> AsyncIterator[AskPanel]:
 
         async def call(body: bytes) -> bool:
             async with session.post(f"{base}/chat/completions", data=body) as reply:
-                return bool(json.loads(await reply.read())["choices"][0]["message"]["content"])
+                return bool(loads(await reply.read())["choices"][0]["message"]["content"])
 
         async def ask() -> int:
             return EXPERTS - sum(await asyncio.gather(*map(call, bodies)))
@@ -71,6 +66,17 @@ async def raw_aiohttp(base: str, limit: int) -> AsyncIterator[AskPanel]:
 
 
 CONTENDERS: dict[str, Contender] = {"panelist": panelist, "dspy_stock": dspy_stock, "raw_aiohttp": raw_aiohttp}
+
+
+def _json_loads() -> Any:
+    """The fastest parser that is installed: a floor is not to be higher than it has to be."""
+    try:
+        import orjson
+    except ImportError:
+        import json
+
+        return json.loads
+    return orjson.loads
 
 
 def _expert_panel(lm: Any) -> AskPanel:

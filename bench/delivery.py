@@ -144,6 +144,8 @@ def _figures(
         # In several channels the models take longer than the limits.
         "ratio": round(seconds / limit, 3) if limit and channels == 1 else None,
         "target_ratio": RATIO,
+        "posts_per_min": round(len(posted) * 60 / seconds / channels, 1) if seconds else None,
+        "allowed_per_min": REAL[POST].per_minute,
         "calls": len(calls),
         "boards": sum(call.method == UPDATE for call in calls),
         "limited_posts": limited[POST],

@@ -62,4 +62,5 @@ def _figures(repeats: list[dict[str, Any]]) -> dict[str, Any]:
         **threads,
         "run_p50_s": round(median(percentile(each["run_s"], 0.5) for each in repeats), 2),
         "runs_lost": max(each["runs_lost"] for each in repeats),
+        "loop": "/".join(sorted({each["loop"] for each in repeats})),
     }

@@ -7,7 +7,9 @@ request than it has to, so that the client is what is measured.
 import argparse
 import asyncio
 import json
+import random
 import sys
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -18,6 +20,9 @@ from teams.scripted import chat_text, expert_reply, synthesis_reply
 EXPERT_MARK = b"## expert_perspective ##"
 KEPT = 6
 """How many request bodies are kept, the first ones, so that a bare client can post the very same bytes."""
+
+MARK = "left-at-0000000000000000"
+"""Where a stamped answer says when it left, in microseconds of the system's clock."""
 
 HELD_SECONDS = 30.0
 """How long answers are held back at most."""
@@ -32,11 +37,17 @@ def completion(text: str) -> bytes:
 
 
 class MockModel:
-    """Answers after `delay` seconds and counts. While `hold` is set, nobody is answered until so many wait at once."""
+    """Answers after `delay` seconds and counts. While `hold` is set, nobody is answered until so many wait at once.
+
+    With `spread` an answer takes up to so many seconds more, each its own time, the same in every bench. `stamped`
+    answers of experts say when they left.
+    """
 
     def __init__(self, delay: float) -> None:
-        self.delay = delay
+        self.delay, self.spread, self.stamped = delay, 0.0, False
+        self.random = random.Random(7)
         self.expert = completion(chat_text(expert_reply("A trial of six weeks costs little and settles the question")))
+        self.stamp = completion(chat_text(expert_reply(MARK)))
         self.synthesis = completion(chat_text(synthesis_reply("All in all: try it, and measure from the first day.")))
         self.kept: list[str] = []
         self.calls = self.in_flight = self.peak = self.hold = 0
@@ -55,8 +66,13 @@ class MockModel:
                 self.released.set()
             elif not self.released.is_set():
                 await self._held()
-            await asyncio.sleep(self.delay)
-            answer = self.expert if EXPERT_MARK in body else self.synthesis
+            await asyncio.sleep(self.delay + self.spread * self.random.random())
+            if EXPERT_MARK not in body:
+                answer = self.synthesis
+            elif self.stamped:
+                answer = self.stamp.replace(MARK.encode(), f"left-at-{time.time_ns() // 1000:016}".encode())
+            else:
+                answer = self.expert
             return web.Response(body=answer, content_type="application/json")
         finally:
             self.in_flight -= 1
@@ -73,10 +89,12 @@ class MockModel:
         return web.json_response({"calls": self.calls, "in_flight": self.in_flight, "peak": self.peak})
 
     async def reset(self, request: web.Request) -> web.Response:
-        """POST /reset?hold=N&delay=S: count from nothing, answer after S, and nobody until N calls are in flight."""
+        """POST /reset?hold=N&delay=S&spread=S&stamped=1: count from nothing; all but `hold` stays if not named."""
         self.calls = self.peak = 0
         self.hold = int(request.query.get("hold", "0"))
         self.delay = float(request.query.get("delay", self.delay))
+        self.spread = float(request.query.get("spread", self.spread))
+        self.stamped = bool(int(request.query.get("stamped", self.stamped)))
         self.released = asyncio.Event()
         return web.Response()
 

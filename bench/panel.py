@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from bench.load import Load
+from bench.peers.measuring import Load
 from bench.processes import measured, model_server
 from bench.rows import Options, Row, percentile, verdict
 
@@ -32,6 +32,7 @@ async def run(options: Options) -> list[Row]:
                         "target": TARGET,
                         "verdict": verdict(middle, TARGET),
                         "failed": figures["failed"],
+                        "loop": figures["loop"],
                     },
                 )
             )

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.load import Load
+from bench.environments import Peer, environment_of, python_of
+from bench.peers.measuring import Load
 from bench.runs_load import RunsLoad
 from bench.slack_house import SlackHouse
 
@@ -84,17 +85,36 @@ async def slack_house(house: SlackHouse) -> AsyncIterator[HouseProcess]:
 
 async def measured(load: Load | RunsLoad, module: str = "bench.load", seconds: float = LOAD_SECONDS) -> dict[str, Any]:
     """What `module` measures of `load` in a fresh process. Raises `RuntimeError` when it fails or takes longer."""
-    command = (sys.executable, "-m", module, json.dumps(asdict(load)))
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=_environment())
+    return await _measured((sys.executable, "-m", module), load, _environment(), seconds)
+
+
+async def measured_peer(load: Load, peer: Peer, seconds: float) -> dict[str, Any]:
+    """What a peer's script measures of `load`, in an environment of its own. Raises `RuntimeError` like `measured`,
+    with the script's last words; where it does not fail, what it warned of is not shown."""
+    python = await python_of(peer)
+    return await _measured((str(python), str(peer.script)), load, environment_of(peer), seconds, PIPE)
+
+
+async def _measured(
+    command: tuple[str, ...],
+    load: Load | RunsLoad,
+    environment: dict[str, str],
+    seconds: float,
+    errors: int | None = None,
+) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *command, json.dumps(asdict(load)), stdout=PIPE, stderr=errors, env=environment
+    )
     try:
         async with asyncio.timeout(seconds):
-            out, _ = await process.communicate()
+            out, said = await process.communicate()
     except TimeoutError as error:
         raise RuntimeError(f"{load.label} took over {seconds:g} s") from error
     finally:
         await _ended(process, 0.0)
     if process.returncode:
-        raise RuntimeError(f"{load.label} ended with exit code {process.returncode}")
+        last = (said or b"").decode(errors="replace").strip()[-300:]
+        raise RuntimeError(f"{load.label} ended with exit code {process.returncode}{last and f': {last}'}")
     found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
 

@@ -13,7 +13,7 @@ Figure = float | int | str | None
 class Options:
     """What a whole bench is run with. `delay` is the mock model's in seconds; `repeats` are fresh processes per row;
     without `sizes` every case has its own. `panels` and `channels` are those of delivery; for `seconds` ack delivers
-    events."""
+    events. With `peers` fanout measures other libraries too; `kill` kills a process `kills` times."""
 
     sizes: tuple[int, ...] = ()
     repeats: int = 3
@@ -21,6 +21,8 @@ class Options:
     panels: int = 20
     channels: int = 1
     seconds: float = 20.0
+    peers: bool = False
+    kills: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def table(rows: Sequence[Row]) -> str:
     """The rows of one case as columns of text, a column for every figure that any of them has."""
     names = list(dict.fromkeys(name for row in rows for name in row.figures))
     lines = [["size", "contender", *names]]
-    lines += [[row.size, row.contender, *(_shown(row.figures.get(name)) for name in names)] for row in rows]
+    lines += [[row.size, row.contender, *(shown(row.figures.get(name)) for name in names)] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
@@ -58,7 +60,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def medians(measured: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     """Figure by figure the median of repeated measurements."""
-    return {name: round(median(each[name] for each in measured), 3) for name in measured[0]}
+    return {name: round(median(each[name] for each in measured), 3) for name in (measured[0] if measured else ())}
 
 
 def verdict(figure: float, target: float) -> str:
@@ -66,7 +68,8 @@ def verdict(figure: float, target: float) -> str:
     return "ok" if figure <= target else "short"
 
 
-def _shown(figure: Figure) -> str:
+def shown(figure: Figure) -> str:
+    """A figure as a table has it: three decimals at most."""
     if figure is None:
         return ""
     return f"{figure:,.3f}".rstrip("0").rstrip(".") if isinstance(figure, float) else str(figure)

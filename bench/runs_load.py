@@ -14,9 +14,10 @@ from typing import Any
 
 import aiohttp
 
+from bench import loops
 from bench.askers import ASKERS, AskRun, scripted_teams, served_teams
 from bench.front import CountingFrontEnd
-from bench.load import cpu_seconds, memory_mb
+from bench.peers.measuring import cpu_seconds, memory_mb
 
 POSTS = 9
 """Root, six experts, synthesis, roster."""
@@ -124,15 +125,16 @@ async def measure(load: RunsLoad) -> dict[str, Any]:
         "peak_rss_mb": peak,
         "run_s": asked.seconds,
         "lag_ms": [lag * 1000 for lag in lags],
+        "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
     }
 
 
 async def _tick(lags: list[float]) -> None:
-    loop = asyncio.get_running_loop()
+    # Not the loop's own clock: uvloop's goes by whole milliseconds, and stands still while callbacks run.
     while True:
-        due = loop.time() + TICK
+        due = time.perf_counter() + TICK
         await asyncio.sleep(TICK)
-        lags.append(loop.time() - due)
+        lags.append(max(0.0, time.perf_counter() - due))
 
 
 async def _model(load: RunsLoad, delay: float | None = None) -> int | None:
@@ -170,4 +172,4 @@ async def _measure_alone(load: RunsLoad) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_measure_alone(RunsLoad(**json.loads(sys.argv[1]))))))
+    print(json.dumps(loops.run(_measure_alone(RunsLoad(**json.loads(sys.argv[1]))))))

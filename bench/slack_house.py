@@ -9,15 +9,17 @@ import json
 import sqlite3
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.load import cpu_seconds, memory_mb
+from bench import loops
+from bench.peers.measuring import cpu_seconds, memory_mb
 from bench.rows import percentile
 
 TICK = 0.01
@@ -27,7 +29,8 @@ TICK = 0.01
 @dataclass(frozen=True, slots=True)
 class SlackHouse:
     """With an `app_token` events come over a socket, else over HTTP, signed. Experts and the synthesis take from
-    `quickest` to `slowest` seconds, each its own time; or where `hangs` is set they never answer."""
+    `quickest` to `slowest` seconds, each its own time; or where `hangs` is set they never answer. With a `model`, an
+    API base, they are asked there instead. Unless it is `paced`, posts go to a channel as fast as they come."""
 
     api: str
     bot_token: str
@@ -37,6 +40,8 @@ class SlackHouse:
     slowest: float = 1.0
     hangs: bool = False
     in_flight: int = 0
+    model: str = ""
+    paced: bool = True
 
 
 async def serve(house: SlackHouse) -> None:
@@ -57,8 +62,11 @@ async def serve(house: SlackHouse) -> None:
 @asynccontextmanager
 async def _serving(house: SlackHouse, folder: Path) -> AsyncIterator[str]:
     """The house, until the block ends; gives the address of its events."""
+    from adapters.port import Pace
     from adapters.slack.config import SlackConfig
     from adapters.slack.connect import EVENTS_PATH, slack_front
+    from adapters.slack.frontend import PACES, Paces
+    from bench.askers import served_teams
     from bot.http import Web
     from bot.rules import Rules
     from tests.house import served
@@ -68,10 +76,13 @@ async def _serving(house: SlackHouse, folder: Path) -> AsyncIterator[str]:
     )
     # Whoever is over the cap waits in line, and nobody is refused.
     rules = Rules(runs_in_flight=house.in_flight, runs_waiting=1_000_000)
-    async with (
-        slack_front(config) as slack,
-        served(_script(house), front=slack.front, folder=folder, seconds=None, rules=rules),
-    ):
+    paces = PACES if house.paced else Paces(channel=Pace(1_000, per_minute=60_000))
+    async with AsyncExitStack() as stack:
+        teams = await stack.enter_async_context(served_teams(house.model)) if house.model else None
+        slack = await stack.enter_async_context(slack_front(config, paces=paces))
+        await stack.enter_async_context(
+            served(_script(house), front=slack.front, folder=folder, teams=teams, seconds=None, rules=rules)
+        )
         while not slack.front.health().ready:  # noqa: ASYNC110 - it tells nobody when it is
             await asyncio.sleep(0.01)
         if house.app_token:
@@ -100,11 +111,11 @@ def _script(house: SlackHouse) -> Any:
 
 
 async def _tick(lags: list[float]) -> None:
-    loop = asyncio.get_running_loop()
+    # Not the loop's own clock: uvloop's goes by whole milliseconds, and stands still while callbacks run.
     while True:
-        due = loop.time() + TICK
+        due = time.perf_counter() + TICK
         await asyncio.sleep(TICK)
-        lags.append(loop.time() - due)
+        lags.append(max(0.0, time.perf_counter() - due))
 
 
 def _figures(folder: Path, lags: list[float]) -> dict[str, Any]:
@@ -142,4 +153,4 @@ if __name__ == "__main__":
     from bot.log import configure_logs
 
     configure_logs("warning")
-    asyncio.run(serve(SlackHouse(**json.loads(sys.argv[1]))))
+    loops.run(serve(SlackHouse(**json.loads(sys.argv[1]))))

@@ -15,18 +15,24 @@ def answer_fields(prediction: Any) -> Json:
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
-        return _plain(value.model_dump())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, str):
-        # Half a surrogate pair, which JSON can spell, is no text: it could be neither sent on nor written anywhere.
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
+        return _sendable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return _plain(value.model_dump()) if hasattr(value, "model_dump") else value
+
+
+def _sendable(text: str) -> str:
+    # Half a surrogate pair, which JSON can spell, is no text: it could be neither sent on nor written anywhere.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def expert_result(perspective: str, recorded: Json) -> ExpertResult:
@@ -46,7 +52,7 @@ def expert_result(perspective: str, recorded: Json) -> ExpertResult:
 
 
 def _text(value: Any) -> str:
-    return str(_plain(str(value))).strip() if value is not None else ""
+    return _sendable(str(value)).strip() if value is not None else ""
 
 
 def _headline(text: str) -> tuple[str, str]:

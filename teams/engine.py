@@ -6,26 +6,28 @@ the number in flight is ours to set, waiting for a slot costs nothing, and the t
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import aiohttp
 from dspy import lm15
 from dspy.utils.exceptions import LMError
 
-from teams.proxies import proxy_for
-from teams.retry import mark_queued
+from teams.frames import Frame, frame_from
+from teams.replies import PlainAnswer, plain_answer
+from teams.retry import ends_within, mark_queued
 from teams.tiers import ModelChoice
+from teams.transport import CONNECT_SECONDS, AiohttpTransport, Arrived, has_outcome, with_outcome
 from teams.usage import current_meter
 
-LARGEST_ANSWER = 16 * 1024 * 1024
-"""Bytes of one response that are read: far above any answer, it bounds what a broken server can make us hold."""
+T = TypeVar("T")
 
-CONNECT_SECONDS = 10.0
-"""How long a TCP and TLS connection may take, as in DSPy's native client (lm15 `Timeouts.connect`)."""
+Settings = tuple[tuple[str, type, Any], ...]
+"""Settings of a request, such as `("temperature", float, 0.2)`; with the type, for 1 and 1.0 are sent differently."""
+
+FRAMES_KEPT = 16
+"""For how many different settings frames are kept at most: a panel has one."""
 
 
 class AnswerCutOff(LMError):
@@ -38,87 +40,6 @@ class AnswerRefused(LMError):
     """The model, or its provider's filter, declined to answer."""
 
     default_code = "refused"
-
-
-class ServerRedirects(LMError):
-    """The server sends callers elsewhere; they are not taken there, for their key would go along."""
-
-    default_code = "redirects"
-
-
-def _too_large() -> lm15.CollectionLimitError:
-    return lm15.CollectionLimitError(f"the response is over {LARGEST_ANSWER:,} bytes", limit="bytes")
-
-
-class _Reply:
-    """An aiohttp response in the shape that lm15's provider adapters read."""
-
-    http_version = "HTTP/1.1"
-
-    def __init__(self, reply: aiohttp.ClientResponse) -> None:
-        self._reply = reply
-        self.status = reply.status
-        self.reason = reply.reason or ""
-        self.headers = list(reply.headers.items())
-
-    async def read(self) -> bytes:
-        body = bytearray()
-        async for chunk in self._reply.content.iter_any():
-            body.extend(chunk)
-            if len(body) > LARGEST_ANSWER:
-                raise _too_large()
-        return bytes(body)
-
-    async def aiter_lines(self) -> AsyncIterator[bytes]:
-        taken = 0
-        async for line in self._reply.content:
-            taken += len(line)
-            if taken > LARGEST_ANSWER:
-                raise _too_large()
-            yield line
-
-
-class AiohttpTransport:
-    """lm15's transport contract on one aiohttp session without a connection limit: the engine limits calls instead."""
-
-    def __init__(self) -> None:
-        # Opened by the first call: a model without a key never makes one.
-        self._session: aiohttp.ClientSession | None = None
-        self._closed = False
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise lm15.TransportError("the connections were closed")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            )
-        return self._session
-
-    @asynccontextmanager
-    async def stream(self, request: Any) -> AsyncIterator[_Reply]:
-        """Send `request` and give its response. Raises `lm15.TransportError`."""
-        try:
-            async with self._opened().request(
-                request.method,
-                request.url,
-                headers=request.headers,
-                data=request.body,
-                allow_redirects=False,  # a redirect would carry the key to another host
-                proxy=proxy_for(request.url),
-            ) as reply:
-                if 300 <= reply.status < 400:
-                    raise ServerRedirects("the server redirects", status=reply.status)
-                yield _Reply(reply)
-        except (aiohttp.ClientError, OSError) as error:
-            raise lm15.TransportError(type(error).__name__) from error
-
-    async def aclose(self) -> None:
-        """Close every connection; calls from now on fail."""
-        self._closed = True
-        if self._session is not None:
-            await self._session.close()
 
 
 class _LiteLLMProvider:
@@ -149,6 +70,11 @@ class _Pool:
     provider: Any
     wire_model: str
 
+    @property
+    def speaks_openai(self) -> bool:
+        """Whether replies are OpenAI's chat completions."""
+        return type(self.provider) is lm15.AsyncOpenAIChatLM
+
 
 class PooledEngine:
     """The async engine of one model. One object serves every event loop of the process, each with its own pool."""
@@ -156,29 +82,84 @@ class PooledEngine:
     def __init__(self, choice: ModelChoice) -> None:
         self.choice = choice
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+        self._frames: dict[Settings, Frame | None] = {}
 
     async def complete(self, request: lm15.Request) -> lm15.Response:
         """One call, one attempt. At most `max_parallel_requests` are in flight on this loop; the rest wait their turn.
 
-        Raises lm15 errors, and `AnswerCutOff` or `AnswerRefused` for an answer that is none.
+        In a block of `with_outcome` nothing is sent: what was met before is mapped. Raises lm15 errors, and
+        `AnswerCutOff` or `AnswerRefused` for an answer that is none.
         """
         pool = self._pool()
-        mark_queued(True)
-        async with pool.slots:
-            mark_queued(False)
-            meter = current_meter()
-            meter.sent(self.choice.model)
-            try:
-                async with asyncio.timeout(self.choice.timeout):
-                    response = await self._asked(pool, replace(request, model=pool.wire_model))
-            except TimeoutError as error:
-                raise lm15.TimeoutError(f"no answer within {self.choice.timeout:g} s") from error
-            except Exception as error:
-                if not 200 <= (getattr(error, "status", None) or 200) < 300:
-                    meter.told(0, 0)  # an error that the server answered with is not charged
-                raise
+        request = replace(request, model=pool.wire_model)
+        meter = current_meter()
+        try:
+            if has_outcome():
+                response = await self._asked(pool, request)
+            else:
+                response = await self._in_a_slot(pool, self._asked, pool, request)
+        except Exception as error:
+            if not 200 <= (getattr(error, "status", None) or 200) < 300:
+                meter.told(0, 0)  # an error that the server answered with is not charged
+            raise
         meter.told(response.usage.input_tokens, response.usage.output_tokens)
         return accepted(response)
+
+    async def exchange(self, frame: Frame, body: bytes) -> Arrived:
+        """The reply to one request, sent as `complete` sends it, and not yet mapped. Raises lm15 errors."""
+        pool = self._pool()
+        return await self._in_a_slot(pool, pool.transport.exchange, frame.address, body)
+
+    async def _in_a_slot(self, pool: _Pool, call: Callable[..., Awaitable[T]], *args: Any) -> T:
+        queued = pool.slots.locked()
+        if queued:
+            mark_queued(True)
+        async with pool.slots:
+            if queued:
+                mark_queued(False)
+            current_meter().sent(self.choice.model)
+            if ends_within(self.choice.timeout):
+                return await call(*args)
+            try:
+                async with asyncio.timeout(self.choice.timeout):
+                    return await call(*args)
+            except lm15.LM15Error:
+                raise  # one of them is a TimeoutError: a server that gave up waiting, which is no clock of ours
+            except TimeoutError as error:
+                raise lm15.TimeoutError(f"no answer within {self.choice.timeout:g} s") from error
+
+    async def frame(self, settings: Settings) -> Frame | None:
+        """What all requests with these settings (`temperature`, `max_tokens`, …) have in common; None where one is
+        not to be had: from a provider that streams, that litellm serves, or whose credential may change."""
+        if settings not in self._frames:
+            if len(self._frames) >= FRAMES_KEPT:
+                self._frames.clear()
+            self._frames[settings] = await self._framed({name: value for name, _, value in settings})
+        return self._frames[settings]
+
+    async def _framed(self, settings: dict[str, Any]) -> Frame | None:
+        choice = self.choice
+        if choice.streamed or (choice.api_key is None and choice.api_base is None):
+            return None
+
+        async def send(transport: Any, messages: list[dict[str, str]]) -> None:
+            provider, wire_model = _provider(choice, transport)
+            if isinstance(provider, _LiteLLMProvider):
+                raise lm15.UnsupportedFeatureError("litellm sends its requests itself")
+            request = lm15.request_from_openai_chat({"model": choice.model, "messages": messages, **settings})
+            await provider.complete(replace(request, model=wire_model))
+
+        return await frame_from(send)
+
+    async def text_of(self, arrived: Arrived) -> str | None:
+        """The text of a reply to `exchange` that is a whole answer of text and nothing else; None for any other, which
+        is for `complete` to map."""
+        pool = self._pool()
+        plain = plain_answer(arrived) if pool.speaks_openai else await _plain(pool, arrived)
+        if plain is None:
+            return None
+        current_meter().told(plain.input_tokens, plain.output_tokens)
+        return plain.text
 
     async def _asked(self, pool: _Pool, request: lm15.Request) -> lm15.Response:
         if self.choice.streamed:
@@ -194,16 +175,34 @@ class PooledEngine:
 
     def _pool(self) -> _Pool:
         loop = asyncio.get_running_loop()
-        # A session refers to its loop, so a pool whose loop ended without aclose would stay for ever.
-        for ended in [other for other in self._pools if other.is_closed()]:
-            del self._pools[ended]
         pool = self._pools.get(loop)
         if pool is None:
+            # A session refers to its loop, so a pool whose loop ended without aclose would stay for ever.
+            for ended in [other for other in self._pools if other.is_closed()]:
+                del self._pools[ended]
             transport = AiohttpTransport()
             provider, wire_model = _provider(self.choice, transport)
             pool = _Pool(asyncio.Semaphore(self.choice.max_parallel_requests), transport, provider, wire_model)
             self._pools[loop] = pool
         return pool
+
+
+async def _plain(pool: _Pool, arrived: Arrived) -> PlainAnswer | None:
+    """A provider's reply of another form than OpenAI's, read by DSPy's adapter for it."""
+    if arrived.status != 200:
+        return None
+    # How a reply to plain text is read does not depend on the text.
+    request = lm15.Request(model=pool.wire_model, messages=(lm15.Message.user("text"),))
+    try:
+        with with_outcome(arrived):
+            response = await pool.provider.complete(request)
+    except Exception:  # noqa: BLE001 - met again, and told, where DSPy maps the reply
+        return None
+    parts = response.message.parts
+    if response.finish_reason != "stop" or not all(type(part) is lm15.TextPart for part in parts) or response.logprobs:
+        return None
+    text = "".join(part.text for part in parts)
+    return PlainAnswer(text, response.usage.input_tokens, response.usage.output_tokens) if text else None
 
 
 class BlockingEngine:
@@ -258,7 +257,7 @@ def _route(choice: ModelChoice, router: Any) -> str:
     return f"{resolution.provider}:{resolution.model}"
 
 
-def _provider(choice: ModelChoice, transport: AiohttpTransport) -> tuple[Any, str]:
+def _provider(choice: ModelChoice, transport: Any) -> tuple[Any, str]:
     """What answers the calls, and the model's name on the wire."""
     try:
         router = lm15.AsyncLMRouter(_config(choice, transport=transport))

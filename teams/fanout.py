@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import dspy
 
 from teams.failures import CallFailed, CallFailure
-from teams.lms import adapter_for
+from teams.quick import Quick
 from teams.retry import CallLimits, call_with_retry, lm_of
 from teams.signatures import AnalysisSignature
 from teams.stopping import ended
@@ -50,12 +50,10 @@ async def fan_out(jobs: Mapping[str, Job[T]], told: Callable[[str, T], None]) ->
 async def asked(module: Any, name: str, *, limits: CallLimits | None = None, **inputs: Any) -> Any:
     """What a module answers, with the adapter that its model needs; its failure as a `CallFailure` value."""
     lm = lm_of(module, inputs)
-    # History would keep everyone's prompts in memory; type warnings would print parts of them.
-    with dspy.context(adapter=adapter_for(lm), disable_history=True, warn_on_type_mismatch=False):
-        try:
-            return await call_with_retry(module, name, limits=limits, **inputs)
-        except CallFailed as failed:
-            return failed.failure
+    try:
+        return await call_with_retry(Quick(module, lm), name, limits=limits, **inputs)
+    except CallFailed as failed:
+        return failed.failure
 
 
 class Stream(Generic[T]):

@@ -11,10 +11,8 @@ from teams.engine import BlockingEngine, PooledEngine
 from teams.gauges import of_tier
 from teams.model import Tier
 from teams.structured import SchemaAdapter
+from teams.templates import CHAT
 from teams.tiers import ModelChoice, Models, ModelSettings, default_models
-
-_CHAT = dspy.ChatAdapter(use_json_adapter_fallback=False)
-"""One request per call: DSPy's default asks, and pays, a second time for an answer it cannot read."""
 
 
 class _Process:
@@ -101,7 +99,7 @@ def adapter_for(lm: Any) -> dspy.Adapter:
     choice = getattr(getattr(lm, "engine", None), "choice", None)
     if choice is not None and choice.answer_format == "json_schema":
         return _schema_adapter(choice.longest_string, choice.longest_list)
-    return _CHAT
+    return CHAT
 
 
 @lru_cache(maxsize=16)

@@ -125,6 +125,11 @@ class PanelRun(Run):
         self.panel, self.inputs, self.steps, self.run_id = panel, inputs, steps, run_id
         self.spec = panel.spec
         self.late = False
+        # The models are read from the predictors, not from the panel: an optimiser may have given them others.
+        self._flash = panel.expert.predict.lm or panel.lm
+        self._pro = panel.synthesizer.predict.lm or panel.pro_lm
+        self._signature = panel.expert.predict.signature
+        self._given = dump(inputs)
         # A replay is given every answer at once: who came too late for the synthesis was decided then, not now.
         before = steps.recorded("heard")
         self._heard_before: list[str] | None = None if before is None else before["heard"]
@@ -181,9 +186,9 @@ class PanelRun(Run):
         inputs = {
             "expert_perspective": seat.key,
             "perspective_instructions": seat.instructions,
-            **dump(self.inputs),
+            **self._given,
         }
-        signature, given = without_empty(self.panel.expert.predict.signature, inputs)
+        signature, given = without_empty(self._signature, inputs)
         # The deadline that bounds the run bounds each expert too, so that a late answer has somewhere to go.
         limits = CallLimits(seconds=min(self.spec.expert_seconds, self.spec.run_seconds))
         lm = self._lm_of(seat)
@@ -193,16 +198,6 @@ class PanelRun(Run):
 
     def _lm_of(self, seat: Perspective) -> Any:
         return self._pro if seat.tier == "pro" and self.panel.pro_lm is not None else self._flash
-
-    # The models are read from the predictors, not from the panel: an optimiser may have given them others.
-
-    @property
-    def _flash(self) -> Any:
-        return self.panel.expert.predict.lm or self.panel.lm
-
-    @property
-    def _pro(self) -> Any:
-        return self.panel.synthesizer.predict.lm or self.panel.pro_lm
 
     def _settled(self, key: str, recorded: Json) -> None:
         if "failure" in recorded:

@@ -72,6 +72,12 @@ def mark_queued(queued: bool) -> None:
         call.mark_queued(queued)
 
 
+def ends_within(seconds: float) -> bool:
+    """Whether the call under way is over within so many seconds in any case: then it needs no clock beside its own."""
+    call = _call.get()
+    return call is not None and call.ends is not None and call.ends - call.now() <= seconds
+
+
 def _delay(limits: CallLimits, attempts: int, fault: Fault) -> float:
     backoff = min(limits.longest_delay, limits.first_delay * float(2 ** (attempts - 1))) * limits.draw()
     return backoff if fault.retry_after is None else fault.retry_after + min(backoff, 1.0)
@@ -109,10 +115,12 @@ class _Call:
         self.queued_since: float | None = None
         self.queued_seconds = 0.0
         self.waiting_after: Fault | None = None
-        self.started = asyncio.get_running_loop().time()
+        self.now = asyncio.get_running_loop().time
+        self.started = self.now()
+        self.ends: float | None = None
 
     def mark_queued(self, queued: bool) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         if self.queued_since is not None:
             self.queued_seconds += now - self.queued_since
         self.queued_since = now if queued else None
@@ -124,13 +132,14 @@ class _Call:
         return self.queued_seconds > self.limits.seconds / 2
 
     def failed(self, fault: Fault) -> CallFailed:
-        seconds = asyncio.get_running_loop().time() - self.started
+        seconds = self.now() - self.started
         failure = CallFailure(fault.kind, fault.sentence, self.attempts, round(seconds, 3))
         return CallFailed(self.name, failure, fault.transient)
 
     async def until_answered(self, module: Askable, inputs: Mapping[str, Any]) -> Any:
         try:
             async with asyncio.timeout(self.limits.seconds) as deadline:
+                self.ends = deadline.when()
                 return await self._admitted(module, inputs, deadline)
         except TimeoutError as error:
             raise self.failed(self._out_of_time()) from error
@@ -149,7 +158,7 @@ class _Call:
             raise
         except asyncio.CancelledError:
             # The deadline arrives as a cancellation. It speaks against the model only when the model had most of it.
-            out_of_time = asyncio.get_running_loop().time() >= (deadline.when() or 0.0)
+            out_of_time = self.now() >= (deadline.when() or 0.0)
             failed = True if out_of_time and not self._mostly_queued() else None
             raise
         finally:
@@ -186,7 +195,7 @@ class _Call:
         if not retried or self.attempts >= self.limits.tries:
             raise self.failed(fault) from error
         delay = _delay(self.limits, self.attempts, fault)
-        left = (deadline.when() or 0.0) - asyncio.get_running_loop().time()
+        left = (deadline.when() or 0.0) - self.now()
         if delay >= left:
             raise self.failed(_without_time(fault, left)) from error
         self.waiting_after = fault

@@ -166,7 +166,12 @@ class ResearchSynthesisSignature(dspy.Signature):
 def without_empty(signature: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The signature and inputs without the input fields whose value is empty: neither name nor value is sent."""
     given = {name: value for name, value in inputs.items() if value not in ("", None)}
-    return _reduced(signature, frozenset(signature.input_fields.keys() - given.keys())), given
+    return _reduced(signature, _inputs_of(signature).difference(given)), given
+
+
+@lru_cache(maxsize=256)
+def _inputs_of(signature: Any) -> frozenset[str]:
+    return frozenset(signature.input_fields)
 
 
 # A reduced signature takes DSPy half a millisecond to build; there are as many as combinations of absent fields.

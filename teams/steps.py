@@ -7,6 +7,9 @@ from typing import Any, Protocol
 Json = dict[str, Any]
 """What a step returns: plain JSON, so that any store can keep it."""
 
+# `json.dumps` makes an encoder for every call that is not told its defaults.
+_ENCODE = json.JSONEncoder(allow_nan=False).encode
+
 
 class Steps(Protocol):
     """Where a run records its steps.
@@ -55,7 +58,7 @@ class MemorySteps:
         if key not in self.results:
             self._in_flight.add(key)
             try:
-                self.results[key] = json.dumps(await fn(*args), allow_nan=False)
+                self.results[key] = _ENCODE(await fn(*args))
             finally:
                 self._in_flight.discard(key)
         result: Json = json.loads(self.results[key])

@@ -1,9 +1,7 @@
 """What model calls consume: counted where a response arrives, gathered around the step that asked for it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +29,47 @@ class Usage:
 
 
 class Meter:
-    """Gathers the usage of one block."""
+    """Gathers the usage of one block: `with metering() as meter`."""
 
     def __init__(self) -> None:
-        self.usage = Usage()
+        self._model = ""
+        self._calls = self._input_tokens = self._output_tokens = self._unmetered = 0
+        self._token: Token[Meter | None] | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What was gathered so far."""
+        return Usage(self._model, self._calls, self._input_tokens, self._output_tokens, self._unmetered)
 
     def sent(self, model: str) -> None:
         """A call left for the model; until its response tells otherwise, it is unmetered."""
-        self.usage = self.usage.plus(Usage(model, calls=1, unmetered=1))
+        self._model = self._model or model
+        self._calls += 1
+        self._unmetered += 1
 
     def told(self, input_tokens: int | None, output_tokens: int | None) -> None:
         """The response of a call said what it consumed; None is what it did not say."""
         if input_tokens is None or output_tokens is None:
             return
-        usage = self.usage
-        self.usage = replace(
-            usage,
-            input_tokens=usage.input_tokens + input_tokens,
-            output_tokens=usage.output_tokens + output_tokens,
-            unmetered=usage.unmetered - 1,
-        )
+        self._input_tokens += input_tokens
+        self._output_tokens += output_tokens
+        self._unmetered -= 1
+
+    def __enter__(self) -> "Meter":
+        self._token = _meter.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _meter.reset(self._token)
 
 
 _meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
-@contextmanager
-def metering() -> Iterator[Meter]:
-    """A meter for all model calls of the block, those of tasks begun in it included."""
-    meter = Meter()
-    token = _meter.set(meter)
-    try:
-        yield meter
-    finally:
-        _meter.reset(token)
+def metering() -> Meter:
+    """A meter for all model calls of a `with` block, those of tasks begun in it included."""
+    return Meter()
 
 
 def current_meter() -> Meter:

@@ -8,7 +8,7 @@ from aiohttp import web
 from llmock import pytest_plugin
 from pydantic import SecretStr
 
-from teams.engine import LARGEST_ANSWER
+from teams.transport import LARGEST_ANSWER
 from teams.events import ExpertAnswered, ExpertFailed, SynthesisWritten
 from teams.lms import close_pools, make_lm
 from teams.model import PanelInputs, PanelSpec, Perspective
@@ -254,7 +254,7 @@ async def test_a_refused_key_is_not_tried_again_as_llmock_sees_it(llmock: pytest
 async def test_other_providers_speak_their_own_wire_format(llmock: pytest_plugin.LLMock, provider, path):
     from dspy import lm15
 
-    from teams.engine import AiohttpTransport
+    from teams.transport import AiohttpTransport
 
     transport = AiohttpTransport()
     config = lm15.RouterConfig(

@@ -61,7 +61,7 @@ def _of_models() -> Iterator[Metric]:
 
 def _of_house(house: "Open") -> Iterator[Metric]:
     yield _gauge("panelist_rounds_in_flight", "Rounds that this process is at", len(house.conductor.live))
-    yield _gauge("panelist_rounds_waiting", "Rounds in line in this process", house.line.waiting)
+    yield _gauge("panelist_rounds_waiting", "Rounds that wait for room", house.line.waiting)
     yield _gauge("panelist_spent_today_dollars", "Charged since 00:00 UTC", house.ledger.today())
     yield _gauge("panelist_budget_day_dollars", "What a day may cost; 0 is no limit", house.ledger.budgets.day)
 

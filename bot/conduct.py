@@ -12,7 +12,7 @@ from bot import digest, notices, render
 from bot.courier import Courier
 from bot.delivery import Delivery
 from bot.errors import Disowned, PutOff, StoreFailed, sole
-from bot.live import LiveRun, kept, log_end, revisions
+from bot.live import LiveRun, kept, log_end, revisions, round_ended
 from bot.model_teams import Teams
 from bot.progress import Progress
 from bot.reading import Readers, fetched_in_vain, links_in_vain, links_to_read, read_what_came, to_fetch
@@ -22,6 +22,7 @@ from bot.runs import Reservation, StepRecord, is_engines_own
 from bot.steps import RunSteps
 from bot.store import Store
 from bot.stored import Ending, Status, StoredRun
+from bot.watching import RoundBegun, Watch, unwatched
 from teams.events import RunEvent, event_to_json
 from teams.steps import Json
 from teams.stopping import Stopped, until_stopped
@@ -71,6 +72,8 @@ class Conductor:
         """Told each round that gets under way here."""
         self.ended: Callable[[RoundId], None] = lambda _: None
         """Told each round that is over, or that this process will not come back to."""
+        self.watch: Watch = unwatched
+        """Told of each round that gets under way, and of its end."""
         self.live: dict[RoundId, LiveRun] = {}
         self._begun_here: set[RoundId] = set()
         self._stops: set[RoundId] = set()
@@ -86,6 +89,7 @@ class Conductor:
             return
         self.begun(round_id)
         live = self.live[round_id] = await self._taken_up(stored, record)
+        self.watch(RoundBegun(stored.brief.team, again=stored.boots > 1))
         if round_id in self._drops:
             live.dropped.set()
         try:
@@ -370,6 +374,7 @@ class Conductor:
         await self._store.end(live.stored.round_id, ending)
         live.over = True
         log_end(live, status)
+        self.watch(round_ended(live, status, self._store.now()))
 
 
 class _NoRecord:

@@ -31,6 +31,7 @@ from bot.delivery import Delivery, Desk
 from bot.pace import ANSWER, URGENT, Lane, Lanes, Shared
 from bot.stored import Posted
 from bot.tries import BREAKS, BROKEN, LATE_TRIES, Patience, Tries, guarded, looked
+from bot.watching import PostOutcome, PostSettled, PostUnsure, Watch, unwatched
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ class Courier:
     """Delivers to all front ends of this process.
 
     `reached` is told every point of a send between which the process could end; tests end it there. `shared` gives the
-    buckets of places that other processes send to as well.
+    buckets of places that other processes send to as well. `watch` is told of roots and posts.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Courier:
         patience: Patience = Patience(),
         reached: Callable[[str], None] = lambda _: None,
         shared: Callable[[Hashable, Pace], Shared] | None = None,
+        watch: Watch = unwatched,
     ) -> None:
+        self.watch = watch
         self.fronts, self.outbox, self.patience, self.reached = fronts, outbox, patience, reached
         self._lanes = Lanes(_named("posts", shared))
         self._board_lanes = Lanes(_named("boards", shared))
@@ -139,23 +142,33 @@ class Courier:
         if invocation.thread is not None:
             await self.outbox.opened(run_id, key, invocation.thread)
             return invocation.thread
-        tries = Tries(self.patience)
+        tries, settled = Tries(self.patience), self._settling(invocation.place.surface)
         self.reached("before_row")
         ambiguous = await self.outbox.claim(key, run_id) is not None
         self.reached("after_row")
+        if ambiguous:
+            self.watch(PostUnsure(invocation.place.surface))
         while True:
             thread = looked(key, await guarded(front.find_thread(invocation, key), BREAKS)) if ambiguous else None
+            found = thread is not None
             if thread is None:
                 await self.lane(invocation.place).turn(lambda: URGENT)
                 thread = await guarded(front.open_thread(invocation, root, key=key), BREAKS)
             if isinstance(thread, ThreadRef):
                 self.reached("before_mark")
                 await self.outbox.opened(run_id, key, thread)
+                settled("found" if found else "sent")
                 return thread
             ambiguous = ambiguous or isinstance(thread, Unknown)
             if not await tries.another(thread, self.lane(invocation.place)):
                 await self.outbox.not_sent(key, type(thread).__name__)
+                settled("not_shown")
                 return thread
+
+    def _settling(self, surface: str) -> Callable[[PostOutcome], None]:
+        now = asyncio.get_running_loop().time
+        put_at = now()
+        return lambda outcome: self.watch(PostSettled(surface, outcome, now() - put_at))
 
     @asynccontextmanager
     async def delivery(
@@ -165,7 +178,7 @@ class Courier:
         boards; `again`: it may have said something before."""
         known = await self.outbox.posts_of(run_id) if again else {}
         place, front = thread.place, self.fronts[thread.place.surface]
-        desk = Desk(front, self.outbox, run_id, thread, self.patience, self.reached)
+        desk = Desk(front, self.outbox, run_id, thread, self.patience, self.reached, watch=self.watch)
         async with asyncio.TaskGroup() as group:
             delivery = Delivery(desk, self.lane(place), self.board_lane(place), known, revisions)
             working = [group.create_task(work, name=f"delivery {run_id}") for work in delivery.work()]

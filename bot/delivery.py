@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -12,6 +12,7 @@ from bot import notices
 from bot.pace import ANSWER, BOARD, URGENT, Lane
 from bot.stored import Posted
 from bot.tries import BREAKS, BROKEN, Patience, Tries, guarded, looked
+from bot.watching import PostOutcome, PostSettled, PostUnsure, Watch, unwatched
 
 if TYPE_CHECKING:
     from bot.courier import Outbox
@@ -33,6 +34,7 @@ class Desk:
     patience: Patience
     reached: Callable[[str], None]
     lost: SendError | None = None
+    watch: Watch = unwatched
 
 
 class Delivery:
@@ -143,6 +145,7 @@ class _Item:
     number: int
     key: str = field(compare=False)
     doc: Doc = field(compare=False)
+    put_at: float = field(compare=False)
 
 
 class _Posts:
@@ -171,7 +174,7 @@ class _Posts:
         self._numbers += 1
         # Where nothing has to wait, the order in which things happened is the better one.
         urgency = URGENT if urgent and self._lane.paced else ANSWER
-        self._items.append(_Item(urgency, self._numbers, key, doc))
+        self._items.append(_Item(urgency, self._numbers, key, doc, asyncio.get_running_loop().time()))
         return True
 
     def drop(self) -> None:
@@ -193,9 +196,12 @@ class _Posts:
         if before is not None and before.state != "sending":
             return
         ambiguous = before is not None
+        if ambiguous:
+            desk.watch(PostUnsure(desk.thread.place.surface))
         while True:
             error = await self._looked_for(key) if ambiguous else None
             if ambiguous and error is None:
+                self._settled(item, "found")
                 return
             if not ambiguous or isinstance(error, _NotThere):
                 receipt = await guarded(desk.front.post(desk.thread, item.doc, key=key), BROKEN)
@@ -203,6 +209,7 @@ class _Posts:
                 if receipt.outcome == "sent" and receipt.ref is not None:
                     await desk.outbox.sent(key, receipt.ref)
                     desk.reached("after_mark")
+                    self._settled(item, "sent")
                     return
                 ambiguous = receipt.outcome == "unknown"
                 error = receipt.error
@@ -224,11 +231,16 @@ class _Posts:
     async def _give_up(self, item: _Item, error: SendError | None) -> None:
         log.error("post.not_shown", key=item.key, thread=self._desk.thread.thread, error=type(error).__name__)
         await self._desk.outbox.not_sent(item.key, type(error).__name__)
+        self._settled(item, "not_shown")
         if notices.is_lost(error):
             self._desk.lost = error
         elif not item.key.endswith(UNSHOWN):
             doc = notices.unshown(item.doc, error)
-            self._items.append(_Item(item.urgency, item.number, f"{item.key}{UNSHOWN}", doc))
+            self._items.append(replace(item, key=f"{item.key}{UNSHOWN}", doc=doc))
+
+    def _settled(self, item: _Item, outcome: PostOutcome) -> None:
+        seconds = asyncio.get_running_loop().time() - item.put_at
+        self._desk.watch(PostSettled(self._desk.thread.place.surface, outcome, seconds))
 
 
 class _Boards:

@@ -38,6 +38,7 @@ from bot.runs_at import InFolder, InPostgres, RunsAt, runs_at
 from bot.shared_line import SharedLine
 from bot.sharing import Sharing
 from bot.store import Store, day_start
+from bot.watching import Watch, unwatched
 from teams.catalog import Catalog
 from teams.reading import read_document
 from teams.sources.kit import ResearchKit
@@ -49,9 +50,9 @@ log = structlog.get_logger()
 class Plan:
     """What a house is built from. `keep_days` is how long runs are kept once they are over; `read` turns documents that
     are fetched into text; `kit` is what research can search, and what reads links; `reached` is told every point of a
-    send between which the process could end. Runs are in the `folder`, or else in the Postgres that `database` names;
-    what belongs to this machine alone is in the folder. `worker` is the name of the process among those that share a
-    database, and `role` what it does there."""
+    send between which the process could end; `watch` is told what happens, for whoever counts it. Runs are in the
+    `folder`, or else in the Postgres that `database` names; what belongs to this machine alone is in the folder.
+    `worker` is the name of the process among those that share a database, and `role` what it does there."""
 
     folder: Path
     teams: Teams
@@ -64,6 +65,7 @@ class Plan:
     read: Reader = read_document
     kit: ResearchKit = ResearchKit()
     reached: Callable[[str], None] = lambda _: None
+    watch: Watch = unwatched
     database: SecretStr | None = None
     worker: str = "worker-0"
     role: Role = "all"
@@ -78,6 +80,8 @@ class Open:
     store: Store
     courier: Courier
     removals: Removals
+    line: Line
+    ledger: Ledger
     leases: Leases | None = None
 
 
@@ -98,7 +102,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
         try:
             spent = await store.charged_since(day_start(time.time()))
             shared = None if sharing is None else sharing.buckets(store)
-            courier = Courier(fronts, store, reached=plan.reached, shared=shared)
+            courier = Courier(fronts, store, reached=plan.reached, watch=plan.watch, shared=shared)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
             box = BlackBox(plan.folder / at.black_box(plan.worker))
             reach = reach_of(plan.kit)
@@ -109,7 +113,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             line = _line(plan.rules, store, runs, conductor, sharing)
             removals = Removals(store, courier, runs, line, sharing)
             departures = Departures(store, conductor, runs, line)
-            conductor.begun, conductor.ended = line.begun, line.over
+            conductor.begun, conductor.ended, conductor.watch = line.begun, line.over, plan.watch
             running = (store, courier, conductor, line, plan.catalog, ledger)
             parts = Parts(*running, removals, departures, plan.rules, plan.status, reach)
             chores = Chores(store, runs, removals, departures, plan.keep_days, sharing)
@@ -123,7 +127,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
                         await line.take_up(conductor.abandon)
                         await removals.take_up()
                         line.spawn(chores.keep_doing(), "chores")
-                        yield Open(Intake(parts), conductor, store, courier, removals, leases)
+                        yield Open(Intake(parts), conductor, store, courier, removals, line, ledger, leases)
                     finally:
                         await line.close()
         finally:

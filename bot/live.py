@@ -13,7 +13,8 @@ from bot import render
 from bot.progress import Progress
 from bot.receipts import Purse
 from bot.steps import RunSteps
-from bot.stored import StoredRun
+from bot.stored import Status, StoredRun
+from bot.watching import RoundEnded
 
 log = structlog.get_logger()
 
@@ -79,3 +80,10 @@ def log_end(live: LiveRun, status: str) -> None:
         seconds=round(progress.seconds, 3),
         calls=live.purse.receipt.calls,
     )
+
+
+def round_ended(live: LiveRun, status: Status, now: float) -> RoundEnded:
+    """The end of a round, for whoever counts it. `now` is in seconds since 1970."""
+    began = now if live.stored.started_at is None else live.stored.started_at
+    kinds = tuple(failure.kind for failure in live.progress.failed)
+    return RoundEnded(live.stored.brief.team, status, now - began, len(live.progress.answered), kinds)

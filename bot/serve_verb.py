@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +16,13 @@ from adapters.port import FrontEnd
 from bot import chat, compose
 from bot.house import Open, served_folder
 from bot.loop import run_serving
+from bot.loop_lag import watching_the_loop
+from bot.metrics import Metrics
 from bot.ownership import Role
 from bot.serve import serve
 from bot.settings import BotSettings, Settings
 from bot.sources import web_line
+from bot.watching import Watch, unwatched
 from teams.catalog import Catalog
 
 _WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -69,7 +72,7 @@ async def _serve_folder(folder: Path, seat: Seat, settings: Settings, catalog: C
 
     front = FolderFrontEnd(folder)
     said = f"serving {folder}; commands go into {folder / 'in'}"
-    await _served({front.name: front}, said, seat, (settings, catalog), chat.Readiness())
+    await _served({front.name: front}, (said, seat), (settings, catalog))
 
 
 async def _serve_chat(seat: Seat, settings: Settings, catalog: Catalog) -> None:
@@ -79,16 +82,23 @@ async def _serve_chat(seat: Seat, settings: Settings, catalog: Catalog) -> None:
     bot = settings.bot
     panels = [(panel.name, panel.title) for panel in catalog]
     setup = chat.setup_of(bot, served_folder(bot.panelist_home), panels, listens=seat.listens)
-    ready = chat.Readiness()
+    ready, metrics = chat.Readiness(), Metrics()
     async with AsyncExitStack() as stack:
         # Open before the models are: whoever watches the process sees that it starts.
         chats = await stack.enter_async_context(chat.chat(setup, _together(bot, ready)))
         said = f"serving {', '.join(chats.fronts)}"
         port = chat.web_port(bot, setup)
         if port is not None:
-            await stack.enter_async_context(Web(chats.health, chats.routes, port, checks=ready.checks))
+            routes = (*chats.routes, metrics.route)
+            await stack.enter_async_context(Web(chats.health, routes, port, checks=ready.checks))
+            await stack.enter_async_context(watching_the_loop(metrics.watch))
             said += f"; web server on port {port}"
-        await _served(chats.fronts, said, seat, (settings, catalog), ready)
+
+        def opened(house: Open) -> None:
+            ready.opened(house)
+            metrics.opened(house)
+
+        await _served(metrics.watched(chats.fronts), (said, seat), (settings, catalog), opened, metrics.watch)
 
 
 def _together(bot: BotSettings, ready: chat.Readiness) -> chat.Together | None:
@@ -117,17 +127,14 @@ def _together(bot: BotSettings, ready: chat.Readiness) -> chat.Together | None:
 
 async def _served(
     fronts: Mapping[str, FrontEnd],
-    said: str,
-    seat: Seat,
-    means: tuple[Settings, Catalog],
-    ready: chat.Readiness,
+    who: tuple[str, Seat],
+    by: tuple[Settings, Catalog],
+    opened: Callable[[Open], None] = lambda _: None,
+    watch: Watch = unwatched,
 ) -> None:
-    settings, catalog = means
+    (said, seat), (settings, catalog) = who, by
     bot = settings.bot
     role = "" if seat.role == "all" else f" as {seat.role} {seat.worker}"
-
-    def opened(house: Open) -> None:
-        ready.opened(house)
 
     having = compose.means_told_of(settings) if seat.role == "gateway" else compose.means_ready(settings)
     async with having as found:
@@ -138,5 +145,6 @@ async def _served(
             database=bot.database_url,
             worker=seat.worker,
             role=seat.role,
+            watch=watch,
         )
         await serve(plan, fronts, bot.panelist_grace, opened)

@@ -8,6 +8,8 @@ from typing import Any
 import dspy
 
 from teams.engine import BlockingEngine, PooledEngine
+from teams.gauges import of_tier
+from teams.model import Tier
 from teams.structured import SchemaAdapter
 from teams.templates import CHAT
 from teams.tiers import ModelChoice, Models, ModelSettings, default_models
@@ -21,11 +23,11 @@ class _Process:
         self.models: Models | None = None
         self.lms: dict[str, dspy.LM] = {}
 
-    def lm(self, tier: str) -> dspy.LM:
+    def lm(self, tier: Tier) -> dspy.LM:
         with self.lock:
             if tier not in self.lms:
                 self.models = self.models or default_models(ModelSettings())
-                self.lms[tier] = make_lm(self.models.flash if tier == "flash" else self.models.pro)
+                self.lms[tier] = of_tier(make_lm(self.models.flash if tier == "flash" else self.models.pro), tier)
             return self.lms[tier]
 
 

@@ -14,6 +14,7 @@ import structlog
 
 from teams.breaker import Breaker
 from teams.failures import CallFailed, CallFailure, CircuitOpen, Fault, translate
+from teams.gauges import Gauge, Trying, gauge_of
 from teams.model import FailureKind
 
 log = structlog.get_logger()
@@ -95,10 +96,11 @@ async def call_with_retry(module: Askable, name: str, /, *, limits: CallLimits |
     A provider's Retry-After is honoured when it fits into the time left; when it does not, the call fails at once.
     Raises `CallFailed`, chained to the last error. Cancellation passes through and is never retried.
     """
-    call = _Call(name, limits or CallLimits())
+    call = _Call(name, limits or CallLimits(), gauge_of(lm_of(module, inputs)))
     token = _call.set(call)
     try:
-        return await call.until_answered(module, inputs)
+        with call.gauge.calling():
+            return await call.until_answered(module, inputs)
     finally:
         _call.reset(token)
 
@@ -106,8 +108,9 @@ async def call_with_retry(module: Askable, name: str, /, *, limits: CallLimits |
 class _Call:
     """One call with its tries: what a deadline that fires from outside still has to know."""
 
-    def __init__(self, name: str, limits: CallLimits) -> None:
-        self.name, self.limits = name, limits
+    def __init__(self, name: str, limits: CallLimits, gauge: Gauge) -> None:
+        self.name, self.limits, self.gauge = name, limits, gauge
+        self.trying: Trying | None = None
         self.attempts = 0
         self.queued_since: float | None = None
         self.queued_seconds = 0.0
@@ -121,6 +124,8 @@ class _Call:
         if self.queued_since is not None:
             self.queued_seconds += now - self.queued_since
         self.queued_since = now if queued else None
+        if self.trying is not None:
+            self.trying.mark_queued(queued)
 
     def _mostly_queued(self) -> bool:
         self.mark_queued(self.queued_since is not None)
@@ -171,7 +176,8 @@ class _Call:
         while True:
             self.attempts += 1
             try:
-                return await module.acall(**inputs)
+                with self.gauge.trying() as self.trying:
+                    return await module.acall(**inputs)
             except Exception as error:  # noqa: BLE001 - the one place where a module's errors become failures
                 fault = translate(error)
                 self._log(fault, error)

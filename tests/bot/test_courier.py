@@ -36,6 +36,7 @@ from bot.courier import Courier
 from bot.errors import StoreFailed
 from bot.stored import Posted
 from bot.tries import UNKNOWN_TRIES, Patience
+from bot.watching import PostSettled, PostUnsure
 
 PLACE = Place("memory", "tests", "general")
 ASKED = Invocation(PLACE, "ann", "/panel Open?", "run", "command")
@@ -853,3 +854,40 @@ async def test_what_may_not_be_taken_away_is_tried_once_and_what_is_gone_is_no_f
     await house.deliver("run/a")
     front.script(Fault(error, operation="remove"))
     assert await house.courier.remove(rows.posts["run/a"].ref) == said
+
+
+# What whoever watches is told
+
+
+async def test_what_becomes_of_each_post_is_told_with_how_long_it_took():
+    told = []
+    front, rows = Front(), Rows()
+    house = House(front, rows, watch=told.append)
+    thread = await house.thread()
+    await front.post(thread, doc("run/stood"), key="run/stood")
+    rows.left_sending("run/stood", "run/lost")
+    front.always["run/refused"] = Rejected("too bold")
+    front.slow["run/slow"] = 0.05
+    await house.deliver("run/stood", "run/lost", "run/refused", "run/slow", boot=2, thread=thread)
+
+    assert [one for one in told if isinstance(one, PostUnsure)] == [PostUnsure("memory")] * 2
+    settled = [one for one in told if isinstance(one, PostSettled)]
+    # The fifth is the notice in place of the post that was refused.
+    assert Counter(one.outcome for one in settled) == {"found": 1, "sent": 3, "not_shown": 1}
+    assert {one.surface for one in settled} == {"memory"}
+    assert max(one.seconds for one in settled) >= 0.05
+
+
+async def test_what_becomes_of_each_root_is_told():
+    told = []
+    front, rows = Front(), Rows()
+    house = House(front, rows, watch=told.append)
+    await house.open()
+    await front.open_thread(replace(ASKED, key="stood"), ROOT, key="stood/root")
+    rows.left_sending("stood/root")
+    await house.courier.open("stood", replace(ASKED, key="stood"), ROOT)
+    front.script(Fault(Gone("no such place"), operation="open_thread"))
+    await house.courier.open("refused", replace(ASKED, key="refused"), ROOT)
+
+    assert [one.outcome for one in told if isinstance(one, PostSettled)] == ["sent", "found", "not_shown"]
+    assert [one for one in told if isinstance(one, PostUnsure)] == [PostUnsure("memory")]

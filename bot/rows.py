@@ -1,13 +1,15 @@
 """Rows of the run database: values to columns and back, and what is asked of single tables within a transaction."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.port import Invocation, MessageRef, Place, ThreadRef
 from bot.brief import Brief
@@ -25,25 +27,37 @@ COUNTED = ("calls", "input_tokens", "output_tokens", "unmetered")
 RUN = [column for column in runs.c if column is not runs.c.thread_id]
 """What is read of a run. Its thread's id is for looking up, and databases that a terminal left behind may lack it."""
 
-# Made once: SQLAlchemy then finds the compiled statement by identity.
-_CLAIM = sa.insert(claims)
+# Statements are made once: SQLAlchemy then finds the compiled one by identity.
+_CLAIMED = sa.select(claims.c.run).where(claims.c.key == sa.bindparam("key"))
+_INSERTS: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+@cache
+def _insert_if_new(table: sa.Table, dialect: str) -> sa.Insert:
+    """An insertion that changes nothing where a row of the same key is there; its `rowcount` tells."""
+    insertion: sa.Insert = _INSERTS[dialect](table).on_conflict_do_nothing()
+    return insertion
+
+
+def inserted(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
+    """Insert a row; False where one of the same key was there."""
+    return connection.execute(_insert_if_new(table, connection.dialect.name), row).rowcount > 0
 
 
 def claimed(connection: sa.Connection, key: str) -> str | None:
     """The run on behalf of which a gesture was carried out before; empty where it was about none."""
-    return connection.execute(sa.select(claims.c.run).where(claims.c.key == key)).scalar()
+    return connection.execute(_CLAIMED, {"key": key}).scalar()
 
 
 def claim(connection: sa.Connection, key: str, run_id: str, now: float) -> bool:
     """Note that a gesture is carried out; False where it was before."""
-    if claimed(connection, key) is not None:
-        return False
-    connection.execute(_CLAIM, {"key": key, "run": run_id, "at": now})
-    return True
+    return inserted(connection, claims, {"key": key, "run": run_id, "at": now})
 
 
 def over_quota(connection: sa.Connection, invocation: Invocation, quotas: Quotas, since: float) -> OverQuota | None:
     """Which quota is used up by the runs that began since then, if any is."""
+    if quotas == Quotas():
+        return None
     place = invocation.place
     workspace = [runs.c.surface == place.surface, runs.c.tenant == place.tenant, runs.c.created_at >= since]
     limits: tuple[tuple[Literal["person", "channel", "workspace"], int, list[Any]], ...] = (

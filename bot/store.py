@@ -22,6 +22,7 @@ from bot.rows import (
     asked,
     claim,
     claimed,
+    inserted,
     new_run,
     over_quota,
     posted,
@@ -63,8 +64,7 @@ class Store(Transactions):
             if over is not None:
                 return over
             claim(connection, invocation.key, invocation.key, now)
-            turn = connection.execute(sa.select(_NEXT_TURN)).scalar_one()
-            connection.execute(_ACCEPT, new_run(invocation, brief, now) | {"turn": turn})
+            connection.execute(_ACCEPT, new_run(invocation, brief, now))
             if invocation.options is not None and invocation.options.remember:
                 remember(connection, invocation, invocation.options, now)
             return Accepted()
@@ -144,20 +144,18 @@ class Store(Transactions):
         """Note that a round begins or is taken up again, and give it as it was before but for its starts. None when it
         is over already, or cannot be read: then it is over now."""
         now = self._clock()
-        this = runs.c.id == round_id.run
-        query = sa.select(*RUN).where(this, runs.c.round == round_id.number, runs.c.status.in_(("accepted", "running")))
 
         def begin(connection: sa.Connection) -> StoredRun | None:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_NOT_OVER, {"b_id": round_id.run, "b_round": round_id.number}).one_or_none()
             if row is None:
                 return None
             stored = readable(row)
             if stored is None:
+                this = runs.c.id == round_id.run
                 connection.execute(sa.update(runs).where(this).values(status="broken", ended_at=now))
                 return None
             boots, started = stored.boots + 1, stored.started_at or now
-            values = {"boots": boots, "status": "running", "started_at": started, "paused": False}
-            connection.execute(sa.update(runs).where(this).values(values))
+            connection.execute(_BEGUN, {"b_id": round_id.run, "boots": boots, "started_at": started})
             return replace(stored, boots=boots, started_at=started)
 
         return await self.do(begin)
@@ -187,19 +185,18 @@ class Store(Transactions):
         """Note how a round ended, with all that `runs show` and a retry need of it, and add up what it consumed."""
         now, receipt = self._clock(), ending.receipt
         values: dict[str, Any] = {
+            "b_id": round_id.run,
             "status": ending.status,
             "ended_at": now,
             "steps": json.dumps(ending.steps),
             "events": json.dumps(ending.events),
-            # A sum with a cost that is not known is not known.
-            "cost": runs.c.cost + receipt.cost if receipt.cost is not None else None,
-            **{name: runs.c[name] + getattr(receipt, name) for name in COUNTED},
+            **{f"more_{name}": getattr(receipt, name) for name in ("cost", *COUNTED)},
         }
         charge = {"run": round_id.run, "round": round_id.number, "charged": receipt.charged, "at": now}
 
         def end(connection: sa.Connection) -> None:
-            connection.execute(sa.update(runs).where(runs.c.id == round_id.run).values(values))
-            connection.execute(sa.insert(charges), charge)
+            connection.execute(_ENDED, values)
+            connection.execute(_CHARGED, charge)
 
         await self.do(end)
 
@@ -217,14 +214,12 @@ class Store(Transactions):
 
     async def claim(self, key: str, run_id: str) -> Posted | None:
         """Note that a post is about to be sent. None when it never was; else how it stands."""
-        values = {"key": key, "run": run_id, "state": "sending", "at": self._clock()}
+        row = {"key": key, "run": run_id, "state": "sending", "at": self._clock()}
 
         def claim(connection: sa.Connection) -> Posted | None:
-            row = connection.execute(sa.select(outbox).where(outbox.c.key == key)).one_or_none()
-            if row is not None:
-                return posted(row)
-            connection.execute(_SENDING, values)
-            return None
+            if inserted(connection, outbox, row):
+                return None
+            return posted(connection.execute(_POSTED, {"b_key": key}).one())
 
         return await self.do(claim)
 
@@ -238,8 +233,8 @@ class Store(Transactions):
         now, root = self._clock(), MessageRef(thread, (thread.root or thread.thread,))
 
         def note(connection: sa.Connection) -> None:
-            values = {"thread": json.dumps(dump(thread)), "thread_id": thread.thread}
-            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
+            values = {"b_id": run_id, "thread": json.dumps(dump(thread)), "thread_id": thread.thread}
+            connection.execute(_OPENED, values)
             _note_sent(connection, key, run_id, root, now)
 
         await self.do(note)
@@ -306,8 +301,24 @@ _STAYS = sa.and_(
 _NEXT_TURN = sa.select(sa.func.coalesce(sa.func.max(runs.c.turn), 0) + 1).scalar_subquery()
 
 # Made once: SQLAlchemy then finds the compiled statement by identity.
-_ACCEPT = sa.insert(runs)
-_SENDING = sa.insert(outbox)
+_THIS = sa.update(runs).where(runs.c.id == sa.bindparam("b_id"))
+_ACCEPT = sa.insert(runs).values(turn=_NEXT_TURN)
+_NOT_OVER = sa.select(*RUN).where(
+    runs.c.id == sa.bindparam("b_id"),
+    runs.c.round == sa.bindparam("b_round"),
+    runs.c.status.in_(("accepted", "running")),
+)
+_BEGUN = _THIS.values(
+    boots=sa.bindparam("boots"), status="running", started_at=sa.bindparam("started_at"), paused=False
+)
+_OPENED = _THIS.values(thread=sa.bindparam("thread"), thread_id=sa.bindparam("thread_id"))
+_ENDED = _THIS.values(
+    {name: sa.bindparam(name) for name in ("status", "ended_at", "steps", "events")}
+    # A sum with a cost that is not known is not known.
+    | {name: runs.c[name] + sa.bindparam(f"more_{name}") for name in ("cost", *COUNTED)}
+)
+_CHARGED = sa.insert(charges)
+_POSTED = sa.select(outbox).where(outbox.c.key == sa.bindparam("b_key"))
 _SENT = (
     sa.update(outbox)
     .where(outbox.c.key == sa.bindparam("b_key"))

@@ -23,6 +23,7 @@ COLUMNS: Mapping[str, tuple[str, Columns]] = {
             ("p99_ratio", "p99 × floor"),
             ("peak_rss_mb", "MB"),
             ("failed", "failed"),
+            ("errors", "of these"),
             ("loop", "loop"),
         ),
     ),

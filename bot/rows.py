@@ -29,10 +29,13 @@ RUN = [column for column in runs.c if column not in {runs.c.thread_id, runs.c.ow
 _DOOR = 7002
 """The advisory lock that one process at a time goes through."""
 
+# Made once: SQLAlchemy then finds the compiled statement by identity.
+_CLAIMED = sa.select(claims.c.run).where(claims.c.key == sa.bindparam("key"))
+
 
 def claimed(connection: sa.Connection, key: str) -> str | None:
     """The run on behalf of which a gesture was carried out before; empty where it was about none."""
-    return connection.execute(sa.select(claims.c.run).where(claims.c.key == key)).scalar()
+    return connection.execute(_CLAIMED, {"key": key}).scalar()
 
 
 def claim(connection: sa.Connection, key: str, run_id: str, now: float) -> bool:
@@ -49,6 +52,8 @@ def alone(connection: sa.Connection) -> None:
 
 def over_quota(connection: sa.Connection, invocation: Invocation, quotas: Quotas, since: float) -> OverQuota | None:
     """Which quota is used up by the runs that began since then, if any is."""
+    if quotas == Quotas():
+        return None
     place = invocation.place
     workspace = [runs.c.surface == place.surface, runs.c.tenant == place.tenant, runs.c.created_at >= since]
     limits: tuple[tuple[Literal["person", "channel", "workspace"], int, list[Any]], ...] = (

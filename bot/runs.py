@@ -85,11 +85,11 @@ class _Reserved:
     slot: Any
 
     async def run(self, key: str, fn: Callable[[], Awaitable[Json]]) -> Json:
-        async def step() -> Json:
-            return await fn()
-
+        # DBOS is given what came of it, not what is to be done: around a coroutine it goes to a thread three times,
+        # around a function once. What was recorded before this execution is known, so nothing is done in vain.
+        done = await fn()
         with translated("the step could not be recorded"):
-            result: Json = await self.slot.run_async({"name": key}, step)
+            result: Json = await self.slot.run_async({"name": key}, lambda: done)
         return result
 
 

@@ -59,10 +59,12 @@ class Load:
 
 @dataclass(slots=True)
 class _Asked:
-    """What became of the panels that were asked: the seconds of each, and how many experts did not answer."""
+    """What became of the panels that were asked: the seconds of each, how many experts did not answer, and how many of
+    those were still waited for when patience ended."""
 
     seconds: list[float]
     failed: int = 0
+    late: int = 0
 
 
 async def measure(load: Load, contender: Contender) -> dict[str, Any]:
@@ -86,6 +88,7 @@ async def measure(load: Load, contender: Contender) -> dict[str, Any]:
             "peak_rss_mb": memory,
             "peak_in_flight": peak,
             "failed": asked.failed,
+            "late": asked.late,
             "panel_ms": [seconds * 1000 for seconds in asked.seconds],
             "loop": type(asyncio.get_running_loop()).__module__.partition(".")[0],
         }
@@ -110,7 +113,8 @@ async def _asked(ask: AskPanel, size: int, rounds: int, patience: float) -> _Ask
             for _ in range(size):
                 group.create_task(again_and_again())
     except TimeoutError:
-        asked.failed += EXPERTS * (size * rounds - len(asked.seconds))
+        asked.late = EXPERTS * (size * rounds - len(asked.seconds))
+        asked.failed += asked.late
     return asked
 
 

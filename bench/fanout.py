@@ -99,7 +99,7 @@ def _load(base: str, contender: str, size: int, *, limit: int = LIMIT, loop: str
 
 
 def _rounds(size: int) -> int:
-    return max(3 if size > MANY else 4, 15 // size)
+    return max(2 if size > MANY else 4, 15 // size)
 
 
 def _of_peer(base: str, peer: Peer, size: int, repeats: int) -> list[Planned]:

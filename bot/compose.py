@@ -5,9 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bot.download import showing_download
+from bot.model_teams import ModelTeams
 from bot.receipts import Budgets, Tariff
 from bot.rules import Rules, listed
 from bot.settings import Settings
+from bot.sources import sources_ready
 from bot.stored import Quotas
 from teams.discovery import find_local_server
 from teams.embedded import EmbeddedUnavailable, embedded_server
@@ -40,18 +43,32 @@ class Wanted:
     downloading: Progress
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What runs are carried out with: the two models, the teams on them, and what research can search."""
+
+    models: Models
+    teams: ModelTeams
+    kit: ResearchKit
+
+
+@asynccontextmanager
+async def means_ready(settings: Settings, library: str = "") -> AsyncIterator[Means]:
+    """The means of this process until the block ends; the teams are not loaded yet. `library` is a folder to search
+    instead of the library. Raises `NoModel`, and what `sources_ready` raises."""
+    with showing_download() as downloading:
+        async with sources_ready(settings, library) as kit, models_ready(Wanted(settings, downloading)) as models:
+            kit = fitted(kit, models)
+            async with ModelTeams(models, kit) as teams:
+                yield Means(models, teams, kit)
+
+
 @asynccontextmanager
 async def models_ready(wanted: Wanted) -> AsyncIterator[Models]:
     """The models of this process, ready to be asked: those that are set, else a server found on this machine, else the
     built-in model, which runs until the block ends. Raises `NoModel`."""
     async with AsyncExitStack() as stack:
-        models = choose_models(wanted.settings.models) or await _on_this_machine(wanted, stack)
-        # DSPy is imported here, after what is cheap to check has been checked.
-        from teams.lms import forget_lms, use_models
-
-        use_models(models)
-        stack.push_async_callback(forget_lms)
-        yield models
+        yield choose_models(wanted.settings.models) or await _on_this_machine(wanted, stack)
 
 
 async def _on_this_machine(wanted: Wanted, stack: AsyncExitStack) -> Models:

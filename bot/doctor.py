@@ -13,6 +13,7 @@ from adapters.safety import one_line
 from bot import chat, compose
 from bot.download import showing_download
 from bot.errors import StoreFailed
+from bot.model_teams import ModelTeams
 from bot.settings import BadSettings, Settings
 from teams.catalog import Catalog
 from teams.tiers import KEY_BY_PROVIDER, ModelChoice
@@ -107,7 +108,11 @@ def _run_databases(home: Path, url: SecretStr | None) -> bool:
 async def _models(settings: Settings) -> AsyncIterator[tuple[bool, str, str]]:
     with showing_download() as downloading:
         try:
-            async with compose.models_ready(compose.Wanted(settings, downloading)) as models:
+            async with (
+                compose.models_ready(compose.Wanted(settings, downloading)) as models,
+                ModelTeams(models) as teams,
+            ):
+                await teams.load()
                 if models.notice:
                     yield True, "models", models.notice
                 for tier, choice in (("flash", models.flash), ("pro", models.pro)):

@@ -13,6 +13,7 @@ import structlog
 from adapters.port import FrontEnd
 from bot.conduct import PAUSE_SECONDS
 from bot.house import Open, Plan, open_house
+from bot.model_teams import loading
 
 log = structlog.get_logger()
 
@@ -31,16 +32,18 @@ async def serve(
 
     Then intake stops, calls under way get what is left of `grace` seconds, and the threads of runs that are not over
     are told that they will go on. A second signal ends the process at once. Raises `StoreUnusable` and, once all that
-    was done, `FrontEndFailed`.
+    was done, `FrontEndFailed`, or what keeps the teams from being loaded.
     """
     ending = asyncio.Event()
     with _told_to_end(ending, grace):
         async with open_house(plan, fronts) as house:
             opened(house)
-            try:
-                await _until(ending, house, fronts)
-            finally:
-                await house.conductor.pause(max(0.0, grace - PAUSE_SECONDS - CLOSING_SECONDS))
+            # Not before: two that want Python's lock would keep each other from it, and the house would open later.
+            async with loading(plan.teams):
+                try:
+                    await _until(ending, house, fronts)
+                finally:
+                    await house.conductor.pause(max(0.0, grace - PAUSE_SECONDS - CLOSING_SECONDS))
     for front in fronts.values():
         await front.close()
 

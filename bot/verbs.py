@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from adapters.port import FrontEnd, FrontEndFailed, Invocation, Place
 from adapters.safety import one_line
-from adapters.terminal import TerminalFrontEnd
-from bot import compose, doctor
+from bot import compose
 from bot.asking import Unaskable, brief_for, topic_of
 from bot.brief import Brief
 from bot.commands import Ask, Research
@@ -25,21 +24,22 @@ from bot.documents import UnreadableDocument, read_documents, read_text
 from bot.download import showing_download
 from bot.errors import StoreFailed, sole
 from bot.log import configure_logs
-from bot.model_teams import ModelTeams
+from bot.loop import run_serving
+from bot.model_teams import loading
 from bot.progress import Progress
 from bot.rounds import RoundId
 from bot.settings import BadSettings, Settings, load_settings
-from bot.sources import reach_by_settings, sources_ready, web_line
+from bot.sources import reach_by_settings, web_line
 from teams.catalog import Catalog, load_catalog
 from teams.events import event_to_json
 from teams.sources.kit import ResearchKit
 from teams.sources.mcp_file import BadServerFile
 from teams.sources.shelf import LibraryUnusable
 from teams.steps import MemorySteps
-from teams.tiers import Models
 from teams.weights import WeightsUnavailable, fetch_weights
 
 if TYPE_CHECKING:
+    from adapters.terminal import TerminalFrontEnd
     from bot.house import Open, Plan
     from bot.record import Found
     from bot.stored import StoredRun
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = load_settings()
     except BadSettings as error:
-        return doctor.report_settings(error) if args.verb == "doctor" else _complain(*error.faults)
+        return _examined_settings(error) if args.verb == "doctor" else _complain(*error.faults)
     # Whoever sits at the terminal has been told there already; a service has only its log.
     configure_logs(settings.bot.panelist_log or ("warning" if args.verb == "serve" else "error"))
     try:
@@ -125,9 +125,17 @@ def _verb(args: argparse.Namespace, settings: Settings) -> int:
 
             return mcp(args, settings)
         case "doctor":
-            return asyncio.run(doctor.examine(settings, catalog))
+            from bot.doctor import examine
+
+            return asyncio.run(examine(settings, catalog))
         case _:
             return asyncio.run(_fetch(settings))
+
+
+def _examined_settings(error: BadSettings) -> int:
+    from bot.doctor import report_settings
+
+    return report_settings(error)
 
 
 def _complain(*sentences: str) -> int:
@@ -151,19 +159,14 @@ def _brief(args: argparse.Namespace, catalog: Catalog, settings: Settings) -> Br
 async def _events(brief: Brief, settings: Settings) -> int:
     """The run as JSON, one event a line; whoever reads it keeps it, so it is in memory only."""
     progress, stop = Progress(), asyncio.Event()
-    with showing_download() as downloading:
-        async with (
-            sources_ready(settings, brief.library) as kit,
-            compose.models_ready(compose.Wanted(settings, downloading)) as models,
-        ):
-            brief = await _with_links_read(brief, kit)
-            teams = ModelTeams(models.patience, compose.fitted(kit, models))
-            with _stopping_on_interrupt(stop.set):
-                async with teams.events(brief, MemorySteps(), uuid.uuid4().hex, stop) as events:
-                    async for event in events:
-                        progress = progress.after(event)
-                        sys.stdout.write(json.dumps(event_to_json(event)) + "\n")
-                        sys.stdout.flush()
+    async with compose.means_ready(settings, brief.library) as means, loading(means.teams):
+        brief = await _with_links_read(brief, means.kit)
+        with _stopping_on_interrupt(stop.set):
+            async with means.teams.events(brief, MemorySteps(), uuid.uuid4().hex, stop) as events:
+                async for event in events:
+                    progress = progress.after(event)
+                    sys.stdout.write(json.dumps(event_to_json(event)) + "\n")
+                    sys.stdout.flush()
     answered = progress.synthesis.written if brief.team == "research" else progress.answered
     return 0 if answered else NOBODY_ANSWERED
 
@@ -245,19 +248,14 @@ async def _served(
     from bot.serve import serve
 
     bot = settings.bot
-    with showing_download() as downloading:
-        async with (
-            sources_ready(settings) as kit,
-            compose.models_ready(compose.Wanted(settings, downloading)) as models,
-        ):
-            sys.stderr.write(f"panelist: {said}\npanelist: {web_line(settings)}\n")
-            plan = replace(
-                _plan(served_folder(bot.panelist_home), models, kit, settings, catalog),
-                database=bot.database_url,
-                rules=compose.rules_of(settings),
-                budgets=compose.budgets_of(settings),
-            )
-            await serve(plan, fronts, bot.panelist_grace, opened)
+    async with compose.means_ready(settings) as means:
+        sys.stderr.write(f"panelist: {said}\npanelist: {web_line(settings)}\n")
+        plan = replace(
+            _plan(served_folder(bot.panelist_home), means, settings, catalog),
+            rules=compose.rules_of(settings),
+            database=bot.database_url,
+        )
+        await serve(plan, fronts, bot.panelist_grace, opened)
     return 0
 
 
@@ -270,34 +268,33 @@ async def _answering(
 
     Whoever sits here pays for the models, so no quota counts; a budget that was set does.
     """
+    from adapters.terminal import TerminalFrontEnd
     from bot.house import folder_of_its_own, open_house
 
     front = TerminalFrontEnd(files=settings.bot.panelist_home / "answers")
-    with showing_download() as downloading:
-        async with (
-            sources_ready(settings, library) as kit,
-            compose.models_ready(compose.Wanted(settings, downloading)) as models,
-            folder_of_its_own(settings.bot.panelist_home, settings.bot.panelist_keep_days, folder) as own,
-        ):
-            plan = replace(_plan(own, models, kit, settings, catalog), budgets=compose.budgets_of(settings))
-            try:
-                async with open_house(plan, {front.name: front}) as house:
-                    yield house, front
-            finally:
-                await front.close()
+    async with (
+        compose.means_ready(settings, library) as means,
+        folder_of_its_own(settings.bot.panelist_home, settings.bot.panelist_keep_days, folder) as own,
+    ):
+        plan = _plan(own, means, settings, catalog)
+        try:
+            async with open_house(plan, {front.name: front}) as house, loading(plan.teams):
+                yield house, front
+        finally:
+            await front.close()
 
 
-def _plan(folder: Path, models: Models, kit: ResearchKit, settings: Settings, catalog: Catalog) -> "Plan":
+def _plan(folder: Path, means: compose.Means, settings: Settings, catalog: Catalog) -> "Plan":
     from bot.house import Plan
 
-    kit = compose.fitted(kit, models)
     return Plan(
         folder,
-        ModelTeams(models.patience, kit),
+        means.teams,
         catalog,
-        kit=kit,
-        tariff=compose.tariff_of(models),
-        status=compose.status_lines(models),
+        kit=means.kit,
+        tariff=compose.tariff_of(means.models),
+        budgets=compose.budgets_of(settings),
+        status=compose.status_lines(means.models),
         keep_days=settings.bot.panelist_keep_days,
     )
 
@@ -335,13 +332,13 @@ def _serve(front_end: str | None, settings: Settings, catalog: Catalog) -> int:
         kind, _, folder = front_end.partition(":")
         if kind != "folder" or not folder:
             return _complain(f"--front-end {front_end} is none; write folder:DIR, as in folder:./panelist")
-        return asyncio.run(_serve_folder(Path(folder), settings, catalog))
+        return run_serving(_serve_folder(Path(folder), settings, catalog))
     from bot import chat
 
     setup = chat.setup_of(settings.bot, Path())
     if not setup.any:
         return _complain(*setup.missing, "set one up (see README.md), or use 'panelist' in a terminal")
-    return asyncio.run(_serve_chat(settings, catalog))
+    return run_serving(_serve_chat(settings, catalog))
 
 
 def _slack_manifest(url: str | None, *, socket: bool, public: bool) -> int:

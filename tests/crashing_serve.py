@@ -23,10 +23,12 @@ from adapters.port import Doc, Invocation, MessageRef, Receipt, Sink, ThreadRef
 from bot import compose
 from bot.house import Plan, served_folder
 from bot.log import configure_logs
+from bot.loop import run_serving
 from bot.model_teams import ModelTeams
 from bot.serve import serve
 from bot.settings import load_settings
 from teams.catalog import load_catalog
+from teams.tiers import Models
 
 
 class ForgetfulFolder(FolderFrontEnd):
@@ -73,8 +75,8 @@ class ForgetfulFolder(FolderFrontEnd):
 class PoisonTeams(ModelTeams):
     """Teams that end the process when a topic holds the poison, once experts would be asked."""
 
-    def __init__(self, poison: str) -> None:
-        super().__init__()
+    def __init__(self, models: Models, poison: str) -> None:
+        super().__init__(models)
         self._poison = poison
 
     def events(self, brief, steps, run_id, stop):
@@ -102,9 +104,9 @@ async def main(args: argparse.Namespace) -> None:
     reached = dying_at(args.die)
     front = ForgetfulFolder(args.folder, args.slow, reached)
     wanted = compose.Wanted(settings, lambda done, total: None)
-    async with compose.models_ready(wanted):
+    async with compose.models_ready(wanted) as models, PoisonTeams(models, args.poison) as teams:
         home = served_folder(settings.bot.panelist_home)
-        teams, database = PoisonTeams(args.poison), settings.bot.database_url
+        database = settings.bot.database_url
         plan = Plan(home, teams, load_catalog(None), reached=reached, database=database)
         await serve(plan, {front.name: front}, settings.bot.panelist_grace)
 
@@ -115,5 +117,5 @@ if __name__ == "__main__":
     parser.add_argument("--die", default="", metavar="POINT:N")
     parser.add_argument("--slow", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--poison", default="", metavar="TEXT")
-    asyncio.run(main(parser.parse_args()))
+    run_serving(main(parser.parse_args()))
     sys.exit(0)

@@ -25,7 +25,8 @@ from adapters.port import ThreadRef
 from bot.database import in_use, sole_process, sqlite_engine, sqlite_reader
 from bot.errors import StoreFailed, StoreUnusable
 from bot.feedback import read_feedback
-from bot.migrations import migrate
+from bot.migrations import HEAD, migrate
+from bot.migrations.steps import take_steps
 from bot.migrations.versions import v0001_runs
 from bot.place_settings import PlaceSettings, settings_of
 from bot.rounds import RoundId
@@ -325,10 +326,27 @@ async def test_runs_of_the_first_schema_are_kept_and_found_by_their_thread(path)
         assert await settings_of(store, PLACE) == PlaceSettings()
 
 
-def test_the_tables_in_code_are_those_that_migrations_make(path):
-    with engine_of(path).connect() as connection:
+@pytest.mark.parametrize("way", ["step by step", "at once"])
+def test_the_tables_in_code_are_those_that_migrations_make(path, way):
+    engine = sqlite_engine(path)
+    if way == "at once":
+        migrate(engine)
+    else:
+        with engine.begin() as connection:
+            take_steps(connection, None)
+    with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == HEAD
+    migrate(engine)
+
+
+def test_a_database_that_is_new_or_up_to_date_needs_no_alembic(path):
+    script = (
+        "import sys; from pathlib import Path; from bot.database import sqlite_engine;"
+        "from bot.migrations import migrate; [migrate(sqlite_engine(Path(sys.argv[1]))) for _ in range(2)]; sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["with space", "50%", "50%20", "a#1", "why?"])

@@ -322,7 +322,7 @@ class Conductor:
 
     async def _told(self, live: LiveRun, delivery: Delivery, event: RunEvent) -> None:
         live.progress = live.progress.after(event)
-        live.events.append(event_to_json(event))
+        live.events.append(event)
         if live.progress.ended:
             # The last word comes last, and says how long it took in all, whatever ended in between.
             live.progress = self._timed(live)
@@ -346,7 +346,8 @@ class Conductor:
         delivery.put(live.key(part), doc, urgent=True)
 
     def _show(self, live: LiveRun, delivery: Delivery, note: str = "") -> None:
-        delivery.show(render.board(live.progress, live.id, live.stored.brief.title, note, self._root(live)))
+        progress, title = live.progress, live.stored.brief.title
+        delivery.show(lambda: render.board(progress, live.id, title, note, self._root(live)), last=bool(progress.ended))
 
     def _root(self, live: LiveRun) -> Doc:
         return notices.root(live.stored.brief.title, self._status, live.stored.invocation.author)
@@ -370,7 +371,8 @@ class Conductor:
         steps = dict(live.steps.results)
         if (before := live.stored.steps.get("heard")) is not None:
             steps["heard:before"] = before
-        ending = Ending(status, steps, live.events, live.purse.receipt)
+        events = [event_to_json(event) for event in live.events]
+        ending = Ending(status, steps, events, live.purse.receipt)
         await self._store.end(live.stored.round_id, ending)
         live.over = True
         log_end(live, status)

@@ -109,17 +109,17 @@ class Conductor:
             if live.over:
                 self._forget(round_id)
 
-    async def abandon(self, round_id: RoundId, *, older: bool = False) -> None:
-        """End a round that nobody will carry out, for its record is lost, or is of an `older` version; its thread is
-        told."""
+    async def abandon(self, round_id: RoundId, *, strange: bool = False) -> None:
+        """End a round that nobody will carry out, for its record is lost, or it was begun by a `strange` version; its
+        thread is told."""
         stored = await self._store.begin(round_id)
         if stored is None:
             return
-        log.error("run.of_older_version" if older else "run.record_lost", run=str(round_id))
+        log.error("run.of_another_version" if strange else "run.record_lost", run=str(round_id))
         live = await self._taken_up(replace(stored, boots=1, status="accepted"), _NoRecord())
         live.purse.close()
-        why = notices.of_older_version(stored.id) if older else notices.record_lost(stored.id)
-        await self._give_up(live, "broken", "older" if older else "lost", why)
+        why = notices.of_another_version(stored.id) if strange else notices.record_lost(stored.id)
+        await self._give_up(live, "broken", "another_version" if strange else "lost", why)
         self._forget(round_id)
 
     async def _taken_up(self, stored: StoredRun, record: StepRecord) -> LiveRun:

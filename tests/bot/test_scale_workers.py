@@ -1,0 +1,48 @@
+"""Workers that share a Postgres: they are killed, frozen and cut off, and nothing is lost, said twice or paid twice."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.desk import WHOLE
+from tests.scale_house import scale_house, until
+
+TAKEOVER_SECONDS, FINISH_SECONDS = 3.0, 10.0
+"""From a kill until the first of its runs goes on elsewhere, and until all are over beside the time that they take."""
+
+PACE_SECONDS = 6.0
+"""What Slack's pace makes a run take at the least: nine posts in a channel of its own, three of them at once."""
+
+
+@pytest.fixture
+async def house(tmp_path, postgres):
+    async with scale_house(tmp_path, postgres.fresh().url.get_secret_value()) as house:
+        yield house
+
+
+async def test_scale_of_two_workers_that_share_forty_runs_one_is_killed_and_the_other_finishes_them_all(house):
+    house.model.delay, house.environment["PANELIST_RUNS_IN_FLIGHT"] = 2.0, "20"
+    await house.started("gateway", "worker-0", "worker-1")
+    sites = await house.install(workspaces=4, channels=10)
+    runs = await asyncio.gather(*(house.ask(f"run{number:02d}", site) for number, site in enumerate(sites)))
+    assert None not in runs
+    await until(lambda: len(house.owned_by("worker-0")) == len(house.owned_by("worker-1")) == 20)
+    await until(lambda: sum(house.posts(one).total() for one in house.owned_by("worker-0")) > 60)
+
+    killed, clock = await house.processes["worker-0"].kill(), time.time() - time.monotonic()
+    before, since, left = house.recorded(), len(house.model.calls), house.owned_by("worker-0")
+    await house.whole(*runs)
+
+    over = max(max(house.shown_at(one).values()) for one in runs) - clock - killed
+    first = min(house.shown_at(one)["resumed/2"] for one in left) - clock - killed
+    assert first <= TAKEOVER_SECONDS
+    assert over <= FINISH_SECONDS + 2 * house.model.delay + PACE_SECONDS
+    assert house.doubled() == []
+    assert all(set(house.posts(one)) == WHOLE | ({"resumed/2"} if one in left else set()) for one in runs)
+    assert house.repeated(before, since) == []
+    assert {call.worker for call in house.model.calls[since:]} == {"worker-1"}
+    asked = [(call.topic, call.seat) for call in house.model.made(worker="worker-1")]
+    assert len(asked) == len(set(asked)), "the one that lived asked for something twice"
+    assert house.statuses() == {"finished": 40}
+    assert house.rows("SELECT count(*) FROM takeovers WHERE worker = 'worker-0' AND by = 'worker-1'") == [(len(left),)]

@@ -1,6 +1,7 @@
 """Workers that share a Postgres: they are killed, frozen and cut off, and nothing is lost, said twice or paid twice."""
 
 import asyncio
+import signal
 import time
 
 import pytest
@@ -46,3 +47,47 @@ async def test_scale_of_two_workers_that_share_forty_runs_one_is_killed_and_the_
     assert len(asked) == len(set(asked)), "the one that lived asked for something twice"
     assert house.statuses() == {"finished": 40}
     assert house.rows("SELECT count(*) FROM takeovers WHERE worker = 'worker-0' AND by = 'worker-1'") == [(len(left),)]
+
+
+async def test_scale_a_worker_that_was_frozen_and_wakes_up_posts_nothing_and_goes_on_with_other_runs(house):
+    house.environment["PANELIST_RUNS_IN_FLIGHT"] = "2"
+    await house.started("gateway", "worker-0", "worker-1")
+    sites = await house.install(workspaces=2, channels=3)
+    runs = [await house.ask(f"run{number}", site) for number, site in enumerate(sites[:4])]
+    await until(lambda: len(house.owned_by("worker-0")) == 2)
+    # Answers wait for their turn in the channel, and boards for theirs in the workspace.
+    await until(lambda: all(house.posts(one).total() >= 4 for one in runs))
+    frozen, left = await frozen_between_sends(house, "worker-0"), house.owned_by("worker-0")
+    before, calls, said = house.recorded(), len(house.model.calls), len(house.slack.calls)
+
+    await house.whole(*runs)
+    assert house.rows("SELECT count(*) FROM takeovers WHERE worker = 'worker-0' AND by = 'worker-1'") == [(2,)]
+    assert len(left) == 2
+    assert house.slack.made_by("worker-0", said) == []
+    frozen.signal(signal.SIGCONT)
+    await until(lambda: "run.disowned" in frozen.log() or "run.put_off" in frozen.log())
+    await house.processes["worker-1"].end()
+    runs.append(await house.ask("run4", sites[4]))
+    await house.whole(*runs)
+
+    places = {one.site.channel.id for one in left}
+    late = [call for call in house.slack.made_by("worker-0", said) if call.body.get("channel") in places]
+    assert late == []
+    assert house.doubled() == []
+    assert all(house.settled(one) for one in runs)
+    assert house.repeated(before, calls) == []
+    assert {call.worker for call in house.model.made(topics=["run4"])} == {"worker-0"}
+    assert "Traceback" not in frozen.log()
+    assert house.statuses() == {"finished": 5}
+
+
+async def frozen_between_sends(house, name: str):
+    """Stop a process where no send of its has begun: one that has may arrive when it wakes up."""
+    served, sending = house.processes[name], "SELECT 1 FROM outbox JOIN runs ON runs.id = run WHERE state = 'sending'"
+    while True:
+        served.signal(signal.SIGSTOP)
+        await asyncio.sleep(0.1)  # what it had asked the server for is done
+        if not house.rows(f"{sending} AND owner LIKE %s", f"{name}/%"):
+            return served
+        served.signal(signal.SIGCONT)
+        await asyncio.sleep(0.05)

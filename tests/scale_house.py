@@ -6,6 +6,7 @@ and each process is ended by its process id.
 """
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -424,3 +425,24 @@ def _free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return int(bound.getsockname()[1])
+
+
+@asynccontextmanager
+async def probed(house: ScaleHouse) -> AsyncIterator[dict[str, dict[str, float]]]:
+    """Look how long the loops of the processes stand still in the block; what was found is there behind it."""
+    found: dict[str, dict[str, float]] = {}
+    words = [f"{name}:{served.port}:{served.process.pid}" for name, served in house.processes.items()]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.loop_prober", *words),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield found
+        out, _ = await process.communicate(b"")
+        found |= json.loads(out)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

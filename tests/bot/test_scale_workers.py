@@ -3,17 +3,21 @@
 import asyncio
 import signal
 import time
+from collections import Counter
 
 import pytest
 
 from tests.desk import WHOLE
-from tests.scale_house import scale_house, until
+from tests.scale_house import probed, scale_house, until
 
 TAKEOVER_SECONDS, FINISH_SECONDS = 3.0, 10.0
 """From a kill until the first of its runs goes on elsewhere, and until all are over beside the time that they take."""
 
 PACE_SECONDS = 6.0
 """What Slack's pace makes a run take at the least: nine posts in a channel of its own, three of them at once."""
+
+OUTAGE_SECONDS, STALL_SECONDS = 5.0, 0.2
+"""How long the database is away, and how long a loop may stand still."""
 
 
 @pytest.fixture
@@ -91,3 +95,26 @@ async def frozen_between_sends(house, name: str):
             return served
         served.signal(signal.SIGCONT)
         await asyncio.sleep(0.05)
+
+
+async def test_scale_while_postgres_is_stopped_for_five_seconds_no_loop_stalls_and_all_runs_finish(house, postgres):
+    house.model.delay, house.environment["PANELIST_RUNS_IN_FLIGHT"] = 1.0, "6"
+    await house.started("gateway", "worker-0", "worker-1")
+    sites = await house.install(workspaces=2, channels=6)
+    runs = await asyncio.gather(*(house.ask(f"run{number:02d}", site) for number, site in enumerate(sites)))
+    await until(lambda: len(house.model.calls) == 72)
+    async with probed(house) as stalls:
+        await asyncio.to_thread(postgres.stop)
+        stopped = time.monotonic()
+        await asyncio.sleep(OUTAGE_SECONDS - (time.monotonic() - stopped))
+        await asyncio.to_thread(postgres.start)
+        await house.whole(*runs)
+
+    assert all(loop["answers"] > 100 for loop in stalls.values())
+    assert {name: loop["longest"] for name, loop in stalls.items() if loop["longest"] > STALL_SECONDS} == {}
+    assert house.doubled() == []
+    asked = Counter((call.topic, call.seat) for call in house.model.calls)
+    assert {call: times for call, times in asked.items() if times > 1} == {}
+    assert house.statuses() == {"finished": 12}
+    assert house.rows("SELECT count(*) FROM takeovers") == [(0,)]
+    assert all("Traceback" not in served.log() for served in house.processes.values())

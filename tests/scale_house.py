@@ -34,7 +34,7 @@ from tests.adapters.slack.fake_slack import FakeSlack
 from tests.adapters.slack.fake_world import Channel, User, Workspace
 from tests.adapters.slack.test_slack_installations import Browser
 from tests.desk import ROOT, SEATS, WHOLE
-from tests.model_server import completion
+from tests.model_server import Handler, completion
 
 READY_SECONDS, END_SECONDS, WAIT_SECONDS = 120.0, 30.0, 90.0
 """How long a start, an end in good order, and anything else that is waited for may take."""
@@ -60,16 +60,17 @@ class ModelCall:
 
 
 class CountingModel:
-    """Answers every expert and every synthesis after `delay` seconds, once `let` is set. Workers are told apart by
-    their keys, topics are the first word of what is asked."""
+    """Answers every expert and every synthesis after `delay` seconds, once `let` is set, by what `faults` has for the
+    seat. Workers are told apart by their keys, topics are the first word of what is asked."""
 
     def __init__(self, delay: float) -> None:
         self.delay, self.base = delay, ""
         self.calls: list[ModelCall] = []
+        self.faults: dict[str, Handler] = {}
         self.let = asyncio.Event()
         self.let.set()
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions."""
         prompt = "\n".join(str(message["content"]) for message in (await request.json())["messages"])
         topic = re.findall(r"\[\[ ## topic ## \]\]\s+(\S+)", prompt)[-1]
@@ -80,6 +81,8 @@ class CountingModel:
         await asyncio.sleep(self.delay)
         await self.let.wait()
         call.answered = time.monotonic()
+        if call.seat in self.faults:
+            return await self.faults[call.seat](request)
         return completion(chat_text(expert_reply(f"{seat[1]} speaks") if seat else synthesis_reply("all in all")))
 
     def made(self, *, worker: str = "", topics: Iterable[str] = ()) -> list[ModelCall]:
@@ -329,9 +332,14 @@ class ScaleHouse:
         )
         return root is not None and "finished in" in self.slack.plain(root)
 
-    async def whole(self, *asked: Asked, seconds: float = WAIT_SECONDS) -> None:
-        """Wait until every part of the runs was posted, and their last boards stand."""
-        await until(lambda: all(set(self.posts(one)) >= WHOLE and self.settled(one) for one in asked), seconds)
+    def said(self, asked: Asked) -> str:
+        """All that stands where a run was asked, its root and board too."""
+        return "\n".join(self.slack.plain(message) for message in self.slack.messages(asked.site.channel.id))
+
+    async def whole(self, *asked: Asked, without: Iterable[str] = (), seconds: float = WAIT_SECONDS) -> None:
+        """Wait until every part of the runs was posted, but for those `without`, and their last boards stand."""
+        parts = WHOLE - set(without)
+        await until(lambda: all(set(self.posts(one)) >= parts and self.settled(one) for one in asked), seconds)
 
     def doubled(self) -> list[str]:
         """Posts that stand more than once."""

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.desk import WHOLE
-from tests.scale_house import probed, scale_house, until
+from tests.scale_house import SLACK_SECONDS, probed, scale_house, until
 
 TAKEOVER_SECONDS, FINISH_SECONDS = 3.0, 10.0
 """From a kill until the first of its runs goes on elsewhere, and until all are over beside the time that they take."""
@@ -118,3 +118,56 @@ async def test_scale_while_postgres_is_stopped_for_five_seconds_no_loop_stalls_a
     assert house.statuses() == {"finished": 12}
     assert house.rows("SELECT count(*) FROM takeovers") == [(0,)]
     assert all("Traceback" not in served.log() for served in house.processes.values())
+
+
+async def test_scale_three_workers_restarted_one_after_the_other_under_load_lose_and_double_nothing(house):
+    house.model.delay, house.environment["PANELIST_RUNS_IN_FLIGHT"] = 0.5, "12"
+    await house.started("gateway", "worker-0", "worker-1", "worker-2")
+    sites = await house.install(workspaces=4, channels=12)
+    rolled = asyncio.Event()
+
+    async def load() -> None:
+        for number, site in enumerate(sites):
+            if rolled.is_set():
+                return
+            assert await house.ask(f"run{number:02d}", site) is not None
+            await asyncio.sleep(0.4)
+
+    loading = asyncio.create_task(load())
+    await until(lambda: house.statuses()["finished"] > 0)
+    for name in ("worker-0", "worker-1", "worker-2"):
+        old = house.processes[name]
+        assert await old.end() == 0
+        assert "Traceback" not in old.log()
+        await house.started(name)
+    rolled.set()
+    await loading
+    await house.whole(*house.asked.values())
+
+    assert len(house.asked) >= 10
+    assert house.doubled() == []
+    assert house.statuses() == {"finished": len(house.asked)}
+    assert max(one.took for one in house.asked.values()) < SLACK_SECONDS
+    asked = Counter((call.topic, call.seat) for call in house.model.calls)
+    assert {call: times for call, times in asked.items() if times > 1} == {}, "calls under way had time to end"
+
+
+async def test_scale_a_run_of_an_older_plan_is_told_when_its_worker_is_gone_and_the_one_beside_it_goes_on(house):
+    house.environment["PANELIST_RUNS_IN_FLIGHT"] = "2"
+    await house.started("gateway", "worker-0")
+    sites = await house.install(workspaces=1, channels=2)
+    house.model.let.clear()
+    runs = [await house.ask(name, site) for name, site in zip(("older", "beside"), sites, strict=True)]
+    await until(lambda: len(house.model.calls) == 12)
+    await house.started("worker-1")
+    await house.processes["worker-0"].kill()
+    house.rows("UPDATE dbos.workflow_status SET application_version = '0' WHERE workflow_uuid = %s", runs[0].run)
+    house.rows("UPDATE workers SET plan = '0' WHERE id = 'worker-0'")
+    house.model.let.set()
+
+    await house.whole(runs[1])
+    await until(lambda: "older version" in house.said(runs[0]))
+    await until(lambda: house.statuses() == {"finished": 1, "broken": 1})
+    assert house.posts(runs[0]) == {"root": 1, "older": 1}
+    assert [call.worker for call in house.model.made(topics=["older"])] == ["worker-0"] * 6
+    assert house.doubled() == []

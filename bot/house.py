@@ -22,7 +22,7 @@ from bot.conduct import Conductor, Work
 from bot.courier import Courier
 from bot.database import make_folder, sole_process
 from bot.departure import Departures
-from bot.errors import StoreUnusable
+from bot.errors import StoreFailed, StoreUnusable
 from bot.intake import Intake, Parts
 from bot.leases import Leases
 from bot.line import Line
@@ -130,6 +130,10 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
                         yield Open(Intake(parts), conductor, store, courier, removals, line, ledger, leases)
                     finally:
                         await line.close()
+            if isinstance(line, SharedLine):
+                with suppress(StoreFailed):
+                    # Whoever goes on with what is left need not wait until this process counts as dead.
+                    await line.ownership.leave()
         finally:
             await store.close()
 

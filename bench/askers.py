@@ -14,8 +14,8 @@ from typing import Any
 from bench.front import CountingFrontEnd
 
 TEXT = "/panel Should a bakery with four shops open on Sundays, and what would show in three months that it was right?"
-FLASH_LIMIT, PRO_LIMIT = 4000, 600
-"""Calls in flight at most: 1,000 runs of 25 s a stage have 3,000 experts and 500 syntheses under way."""
+FLASH_LIMIT, PRO_LIMIT = 12_000, 2_000
+"""Calls in flight at most: 3,000 runs of 75 s a stage have 9,000 experts and 1,500 syntheses under way."""
 
 AskRun = Callable[[str], Awaitable[None]]
 """Asks for one run under its key, and returns once its last post was shown."""

@@ -23,6 +23,7 @@ COLUMNS: Mapping[str, tuple[str, Columns]] = {
             ("p99_ratio", "p99 × floor"),
             ("peak_rss_mb", "MB"),
             ("failed", "failed"),
+            ("errors", "of these"),
             ("loop", "loop"),
         ),
     ),
@@ -139,7 +140,8 @@ def markdown(results: Mapping[str, Any], case: str) -> str:
         cells = [shown(figures.get(figure)) for figure, _ in used]
         lines.append([*([size] if unit else []), name, *cells, _targets(figures), _verdict(figures)])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_how(results['made'][case])}\n"
+    peers = "; ".join(dict.fromkeys(str(figures["versions"]) for _, _, figures in rows if figures.get("versions")))
+    return f"{table}\n\n{_how(results['made'][case])}{peers and f'. Peers: {peers}'}\n"
 
 
 def refreshed(text: str, results: Mapping[str, Any]) -> str:

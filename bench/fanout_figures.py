@@ -23,7 +23,7 @@ TIMES_OURS, TIMES_OURS_FASTEST = 5.0, 2.5
 """What a peer is expected to cost at `AT` panels, in the project's own cost: as it comes, and on its fastest
 transport."""
 
-APART = ("panel_ms", "held_in_flight", "loop", "errors", "cpu_ms_per_call")
+APART = ("panel_ms", "held_in_flight", "loop", "errors", "late", "cpu_ms_per_call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ def figures(of: Measured, rows: Sequence[Measured]) -> dict[str, Figure]:
         kept |= {"failed": failed == 0, "in_flight": peaks == {of.load.held}}
     if of.peer:
         errors = sum((Counter(each["errors"]) for each in of.repeats), Counter[str]())
-        told |= {"errors": ", ".join(f"{name} {count}" for name, count in errors.most_common()) or None}
+        errors[f"no answer in {of.load.patience:g} s"] += sum(each["late"] for each in ended)
+        told |= {"errors": ", ".join(f"{name} {count}" for name, count in errors.most_common() if count) or None}
         told |= {"transport": of.load.transport, "versions": of.peer.versions}
     return told | _verdict(of, told, kept)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bench.peers.measuring import many_files
 from teams.scripted import chat_text, expert_reply, synthesis_reply
 
 EXPERT_MARK = b"## expert_perspective ##"
@@ -145,4 +146,5 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="bench.model_server")
     parser.add_argument("--delay", type=float, default=0.2, help="seconds before each answer")
+    many_files()
     _run(serve(parser.parse_args().delay))

@@ -17,7 +17,7 @@ import aiohttp
 from bench import loops
 from bench.askers import ASKERS, AskRun, scripted_teams, served_teams
 from bench.front import CountingFrontEnd
-from bench.peers.measuring import cpu_seconds, memory_mb
+from bench.peers.measuring import cpu_seconds, many_files, memory_mb
 
 POSTS = 9
 """Root, six experts, synthesis, roster."""
@@ -167,6 +167,7 @@ async def _measure_alone(load: RunsLoad) -> dict[str, Any]:
 
     if load.one_core:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    many_files()
     configure_logs("warning")
     return await measure(load)
 

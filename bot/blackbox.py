@@ -20,17 +20,18 @@ from bot.errors import StoreUnusable
 _SIZE = 512  # bytes; a longer id is cut, and then blames nobody
 _EMPTY = bytes(_SIZE)
 
-_run: ContextVar[str | None] = ContextVar("run", default=None)
+_mark: ContextVar[bytes | None] = ContextVar("mark", default=None)
+"""What is written while a task works on a run: its id, filled up to the size of the file."""
 
 
 @contextmanager
 def working_on(run_id: str) -> Iterator[None]:
     """Tasks begun in the block, and those that they begin, work on this run."""
-    token = _run.set(run_id)
+    token = _mark.set(run_id.encode()[:_SIZE].ljust(_SIZE, b"\0"))
     try:
         yield
     finally:
-        _run.reset(token)
+        _mark.reset(token)
 
 
 class BlackBox:
@@ -68,9 +69,9 @@ class BlackBox:
 
     def _task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":
         context: Context | None = options.get("context")
-        run_id = _run.get() if context is None else context.get(_run)
-        if run_id is not None:
-            work = _Watched(work, self._map, run_id.encode()[:_SIZE].ljust(_SIZE, b"\0"))
+        mark = _mark.get() if context is None else context.get(_mark)
+        if mark is not None:
+            work = _Watched(work, self._map, mark)
         return asyncio.Task(work, loop=loop, **options)
 
 

@@ -3,6 +3,7 @@ after."""
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -18,8 +19,13 @@ UNDECIDED_SECONDS = 2.0
 """How long a transaction may still be under way on the server once its connection is gone here."""
 
 
-def committed(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
-    """What `work` gives in a transaction that is committed; it may be run more than once.
+Begin = Callable[[], AbstractContextManager[sa.Connection]]
+"""Begins a transaction that is committed at the end of the block, and rolled back where that raises."""
+
+
+def committed(engine: sa.Engine, work: Callable[[sa.Connection], T], begin: Begin) -> T:
+    """What `work` gives in a transaction that is committed; it may be run more than once. `begin` is asked for a
+    transaction each time, `engine` for what became of one whose connection broke.
 
     Raises SQLAlchemy's errors, and what `work` does.
     """
@@ -28,7 +34,7 @@ def committed(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
     while True:
         tries += 1
         try:
-            with engine.begin() as connection:
+            with begin() as connection:
                 result = work(connection)
                 number = _number(connection)
             return result

@@ -109,17 +109,17 @@ class Conductor:
             if live.over:
                 self._forget(round_id)
 
-    async def abandon(self, round_id: RoundId, *, older: bool = False) -> None:
-        """End a round that nobody will carry out, for its record is lost, or is of an `older` version; its thread is
-        told."""
+    async def abandon(self, round_id: RoundId, *, strange: bool = False) -> None:
+        """End a round that nobody will carry out, for its record is lost, or it was begun by a `strange` version; its
+        thread is told."""
         stored = await self._store.begin(round_id)
         if stored is None:
             return
-        log.error("run.of_older_version" if older else "run.record_lost", run=str(round_id))
+        log.error("run.of_another_version" if strange else "run.record_lost", run=str(round_id))
         live = await self._taken_up(replace(stored, boots=1, status="accepted"), _NoRecord())
         live.purse.close()
-        why = notices.of_older_version(stored.id) if older else notices.record_lost(stored.id)
-        await self._give_up(live, "broken", "older" if older else "lost", why)
+        why = notices.of_another_version(stored.id) if strange else notices.record_lost(stored.id)
+        await self._give_up(live, "broken", "another_version" if strange else "lost", why)
         self._forget(round_id)
 
     async def _taken_up(self, stored: StoredRun, record: StepRecord) -> LiveRun:
@@ -322,7 +322,7 @@ class Conductor:
 
     async def _told(self, live: LiveRun, delivery: Delivery, event: RunEvent) -> None:
         live.progress = live.progress.after(event)
-        live.events.append(event_to_json(event))
+        live.events.append(event)
         if live.progress.ended:
             # The last word comes last, and says how long it took in all, whatever ended in between.
             live.progress = self._timed(live)
@@ -346,7 +346,8 @@ class Conductor:
         delivery.put(live.key(part), doc, urgent=True)
 
     def _show(self, live: LiveRun, delivery: Delivery, note: str = "") -> None:
-        delivery.show(render.board(live.progress, live.id, live.stored.brief.title, note, self._root(live)))
+        progress, title = live.progress, live.stored.brief.title
+        delivery.show(lambda: render.board(progress, live.id, title, note, self._root(live)), last=bool(progress.ended))
 
     def _root(self, live: LiveRun) -> Doc:
         return notices.root(live.stored.brief.title, self._status, live.stored.invocation.author)
@@ -370,7 +371,8 @@ class Conductor:
         steps = dict(live.steps.results)
         if (before := live.stored.steps.get("heard")) is not None:
             steps["heard:before"] = before
-        ending = Ending(status, steps, live.events, live.purse.receipt)
+        events = [event_to_json(event) for event in live.events]
+        ending = Ending(status, steps, events, live.purse.receipt)
         await self._store.end(live.stored.round_id, ending)
         live.over = True
         log_end(live, status)

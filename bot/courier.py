@@ -127,7 +127,8 @@ class Courier:
             for _ in range(LATE_TRIES):
                 if max(free, now()) > until:
                     break
-                await asyncio.sleep(free - now())
+                # uvloop's timers are whole milliseconds, and so may ring one early.
+                await asyncio.sleep(max(free - now(), 0.0) + 0.001)
                 receipt = await self._notify(invocation, doc)
                 if (again := _limited(receipt)) is None:
                     break

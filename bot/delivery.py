@@ -1,6 +1,7 @@
 """The delivery of one run: its posts, each once whatever happens to the process, and the newest of its boards."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,9 +63,10 @@ class Delivery:
         if self._posts.add(key, doc, urgent=urgent):
             self._ways[0].stirred()
 
-    def show(self, board: Board) -> None:
-        """Have the board shown in place of any that was not shown yet."""
-        self._boards.newest = board
+    def show(self, board: Callable[[], Board], *, last: bool) -> None:
+        """Have a board shown in place of any that was not shown yet. It is made when its turn comes, for many never
+        are shown; the `last` of a run is the one that shows it ended."""
+        self._boards.newest = _Newest(board, last)
         self._ways[-1].stirred()
 
     async def said(self) -> None:
@@ -134,9 +136,11 @@ class _Way:
         return BOARD if first is None or first.urgency is None else first.urgency
 
     def _first(self) -> _Errands | None:
-        waiting = [(errands.urgency, number) for number, errands in enumerate(self._errands)]
-        numbers = sorted((urgency, number) for urgency, number in waiting if urgency is not None)
-        return self._errands[numbers[0][1]] if numbers else None
+        first, least = None, math.inf
+        for errands in self._errands:
+            if (urgency := errands.urgency) is not None and urgency < least:
+                first, least = errands, urgency
+        return first
 
 
 @dataclass(order=True, slots=True)
@@ -243,6 +247,12 @@ class _Posts:
         self._desk.watch(PostSettled(self._desk.thread.place.surface, outcome, seconds))
 
 
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    board: Callable[[], Board]
+    last: bool
+
+
 class _Boards:
     """The newest board that was not shown yet."""
 
@@ -250,7 +260,7 @@ class _Boards:
         self, desk: Desk, lane: Lane, known: Mapping[str, Posted], revisions: Iterator[int], *, apart: bool
     ) -> None:
         self._desk, self._lane, self._revisions, self._apart = desk, lane, revisions, apart
-        self.newest: Board | None = None
+        self.newest: _Newest | None = None
         self._key = f"{desk.run_id}/board"
         root = (desk.thread.root or desk.thread.thread,)
         self._stand = {root, *(post.ref.ids for key, post in known.items() if post.ref and key.startswith(self._key))}
@@ -262,7 +272,7 @@ class _Boards:
             return None
         if not self._apart:
             return BOARD
-        return URGENT if self.newest.finished else ANSWER
+        return URGENT if self.newest.last else ANSWER
 
     def drop(self) -> None:
         """See `_Errands`."""
@@ -270,8 +280,9 @@ class _Boards:
 
     async def one(self, turn: Callable[[], Awaitable[None]]) -> None:
         """See `_Errands`. Only the last board is worth another try: a thread must not be left with a spinner."""
-        board, self.newest = self.newest, None
-        assert board is not None, "one waits"
+        newest, self.newest = self.newest, None
+        assert newest is not None, "one waits"
+        board = newest.board()
         desk, tries = self._desk, Tries(self._desk.patience)
         while True:
             # Nothing announces a board, and whoever was frozen would show an old one over the last.
@@ -284,7 +295,7 @@ class _Boards:
                 await self._lane.block(receipt.error.retry_after)
             if notices.is_lost(receipt.error):
                 desk.lost = receipt.error
-            if self.newest is not None or not board.finished or not await tries.another(receipt.error, self._lane):
+            if self.newest is not None or not newest.last or not await tries.another(receipt.error, self._lane):
                 log.warning("board.not_shown", thread=desk.thread.thread, error=type(receipt.error).__name__)
                 return
             await turn()

@@ -122,7 +122,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
                     try:
                         if isinstance(line, SharedLine) and sharing is not None:
                             await store.blame(box.blamed)
-                            line.spawn(sharing.presence(runs, conductor, line).keep(), "presence")
+                            line.spawn(sharing.presence(runs, conductor, line, ledger).keep(), "presence")
                         await departures.take_up()
                         await line.take_up(conductor.abandon)
                         await removals.take_up()

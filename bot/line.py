@@ -35,8 +35,8 @@ class Starter(Protocol):
 class Abandon(Protocol):
     """Ends a round that nobody will carry out; `bot.conduct.Conductor.abandon` is one."""
 
-    async def __call__(self, round_id: RoundId, *, older: bool = False) -> None:
-        """End a round whose record is lost, or was begun by an `older` version; its thread is told."""
+    async def __call__(self, round_id: RoundId, *, strange: bool = False) -> None:
+        """End a round whose record is lost, or was begun by a `strange` version; its thread is told."""
 
 
 class Waiting(Protocol):
@@ -119,7 +119,7 @@ class Line(Background):
             if standing.get(round_id) == "over" and round_id not in early:
                 await abandon(round_id)
             elif standing.get(round_id) == "other":
-                await abandon(round_id, older=True)
+                await abandon(round_id, strange=True)
                 await self._runs.cancel([round_id])
         for round_id in under_way:
             if round_id not in standing:

@@ -5,7 +5,6 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -15,6 +14,7 @@ from bot.receipts import Purse
 from bot.steps import RunSteps
 from bot.stored import Status, StoredRun
 from bot.watching import RoundEnded
+from teams.events import RunEvent
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class LiveRun:
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     dropped: asyncio.Event = field(default_factory=asyncio.Event)
     progress: Progress = field(default_factory=Progress)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[RunEvent] = field(default_factory=list)
     over: bool = False
 
     @property

@@ -72,10 +72,10 @@ def record_lost(run_id: str) -> Doc:
     return Doc("The run was lost", (Markdown(text),), "error")
 
 
-def of_older_version(run_id: str) -> Doc:
+def of_another_version(run_id: str) -> Doc:
     """The run cannot go on, for another version of the bot began it and none of that version is there."""
-    text = f"An older version of the bot began run {run_id}, and this one cannot go on with it. Ask again."
-    return Doc("The run was begun by an older version", (Markdown(text),), "error")
+    text = f"Another version of the bot began run {run_id}, and this one cannot go on with it. Ask again."
+    return Doc("The run was begun by another version", (Markdown(text),), "error")
 
 
 def quarantined(run_id: str, crashes: int) -> Doc:

@@ -14,12 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from bot.rounds import RoundId
-from bot.schema import runs, takeovers, workers
+from bot.schema import charges, runs, takeovers, workers
 from bot.stored import Status
 from bot.transactions import AT_ONCE, PATIENCE, Transacting
 
 Role = Literal["all", "gateway", "worker"]
 """What a process does: takes questions in and carries runs out; only the one; only the other."""
+
+KNOWN_SECONDS = 30.0
+"""For how long what a process has open is counted that tells nothing any more: by then others have its runs."""
 
 UNFINISHED: tuple[Status, ...] = ("accepted", "running")
 
@@ -54,13 +57,16 @@ class Other:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """What a process learns when it says that it lives: what of its own runs is to stop, which runs under way it owns,
-    which are its own or were when it was started before, how many wait for anybody, and who else has runs."""
+    which are its own or were when it was started before, how many wait for anybody, who else has runs; and in US
+    dollars what ended today and what is open elsewhere."""
 
     stops: tuple[RoundId, ...]
     owned: frozenset[RoundId]
     mine: frozenset[RoundId]
     waiting: int
     others: tuple[Other, ...]
+    charged: float
+    elsewhere: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +111,25 @@ class Ownership:
 
         return await self._store.do(left, PATIENCE)
 
-    async def beat(self) -> Beat:
-        """Say that this process lives."""
+    async def beat(self, open_: float, today: float) -> Beat:
+        """Say that this process lives, and how many US dollars are open in it. `today` is when the day began."""
         me = self.me
         mine = sa.select(runs.c.id, runs.c.round, runs.c.stop_by, runs.c.status, runs.c.owner).where(
             runs.c.status.in_(UNFINISHED), runs.c.owner.startswith(f"{me.worker}/", autoescape=True)
         )
 
         def beat(connection: sa.Connection) -> Beat:
-            connection.execute(_SEEN, {"id": me.worker, "token": me.token, "plan": me.plan, "role": me.role})
+            connection.execute(
+                _SEEN, {"id": me.worker, "token": me.token, "plan": me.plan, "role": me.role, "open": open_}
+            )
             all_mine = list(connection.execute(mine))
             rows = [row for row in all_mine if row.status == "running" and row.owner == me.token]
             waiting = connection.execute(_WAITING).scalar_one()
             others = [Other(row.worker, float(row.silent)) for row in connection.execute(_OTHERS, {"me": me.worker})]
+            money = connection.execute(_MONEY, {"me": me.worker, "today": today}).one()
             stops = tuple(RoundId(row.id, row.round) for row in rows if row.stop_by is not None)
-            return Beat(stops, frozenset(_rounds(rows)), frozenset(_rounds(all_mine)), waiting, tuple(others))
+            owned, ever = frozenset(_rounds(rows)), frozenset(_rounds(all_mine))
+            return Beat(stops, owned, ever, waiting, tuple(others), float(money.charged), float(money.elsewhere))
 
         return await self._store.do(beat, AT_ONCE)
 
@@ -191,6 +201,11 @@ _OWNERS = (
 _OTHERS = sa.select(
     _OWNERS.c.worker, sa.func.coalesce(_NOW - workers.c.seen, sa.literal(float("inf"))).label("silent")
 ).outerjoin_from(_OWNERS, workers, workers.c.id == _OWNERS.c.worker)
+_CHARGED = sa.select(sa.func.coalesce(sa.func.sum(charges.c.charged), 0.0)).where(charges.c.at >= sa.bindparam("today"))
+_ELSEWHERE = sa.select(sa.func.coalesce(sa.func.sum(workers.c.open), 0.0)).where(
+    workers.c.id != sa.bindparam("me"), workers.c.seen > _NOW - KNOWN_SECONDS
+)
+_MONEY = sa.select(_CHARGED.scalar_subquery().label("charged"), _ELSEWHERE.scalar_subquery().label("elsewhere"))
 _new = postgresql.insert(workers).values(
     id=sa.bindparam("id"),
     token=sa.bindparam("token"),
@@ -198,6 +213,7 @@ _new = postgresql.insert(workers).values(
     role=sa.bindparam("role"),
     since=_NOW,
     seen=_NOW,
+    open=sa.bindparam("open", type_=sa.Double),
 )
 _SEEN = _new.on_conflict_do_update(
     index_elements=[workers.c.id],
@@ -207,6 +223,7 @@ _SEEN = _new.on_conflict_do_update(
         "since": sa.case((workers.c.token == _new.excluded.token, workers.c.since), else_=_new.excluded.since),
         "token": _new.excluded.token,
         "seen": _new.excluded.seen,
+        "open": _new.excluded.open,
     },
 )
 

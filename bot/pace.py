@@ -39,7 +39,7 @@ class Bucket:
 
     def taken(self, at: float) -> "Bucket":
         """With one token less from `at` on."""
-        return replace(self, full_at=max(self.full_at, at) + self.each)
+        return Bucket(self.burst, self.each, self.reserved, max(self.full_at, at) + self.each)
 
     def held(self, until: float) -> "Bucket":
         """Without a token before `until`, when there is one and no more: a place that refuses has nothing left, and a
@@ -95,6 +95,9 @@ class Lane:
     async def turn(self, urgency: Callable[[], int]) -> None:
         """Wait for a turn. The urgency is asked for again whenever somebody may go, for it can rise meanwhile. Raises
         what a shared bucket does."""
+        if not self._waiting and self._shared is None and self._opens_in(urgency()) <= 0:
+            self._bucket = self._bucket.taken(_now())
+            return
         me = _Waiting(next(self._numbers), urgency)
         self._waiting.append(me)
         try:
@@ -139,7 +142,10 @@ class Lane:
             # It may have become the first without anybody saying so.
             first.awake.set()
             return math.inf
-        return self._bucket.opens(urgent=me.urgency() == URGENT) - _now()
+        return self._opens_in(me.urgency())
+
+    def _opens_in(self, urgency: int) -> float:
+        return self._bucket.opens(urgent=urgency == URGENT) - _now()
 
 
 MOST_LANES = 10_000

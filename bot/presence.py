@@ -1,6 +1,7 @@
 """Presence: a process among others says that it lives, and learns what of its runs it is to stop or has lost."""
 
 import asyncio
+import time
 from collections.abc import Collection
 
 import structlog
@@ -9,9 +10,11 @@ from bot.conduct import Conductor
 from bot.errors import StoreFailed
 from bot.leases import Leases
 from bot.ownership import Beat, Ownership
+from bot.receipts import Ledger
 from bot.rounds import RoundId
 from bot.shared_line import SharedLine
 from bot.spaces import worker_lease
+from bot.store import day_start
 from bot.takeover import STEADY_SECONDS, Takeover
 
 log = structlog.get_logger()
@@ -29,8 +32,10 @@ class Presence:
         conductor: Conductor,
         line: SharedLine,
         takeover: Takeover | None,
+        ledger: Ledger,
     ) -> None:
         self._ownership, self._leases, self._conductor, self._line = ownership, leases, conductor, line
+        self._ledger = ledger
         self._takeover = takeover
         self._lease = worker_lease(ownership.me.worker)
         self._steady_since: float | None = None
@@ -51,9 +56,10 @@ class Presence:
     async def beat(self) -> None:
         """Say that this process lives, and do what it then learns. Raises `StoreFailed`."""
         live, started = set(self._conductor.live), set(self._line.started)
-        beat = await self._ownership.beat()
+        beat = await self._ownership.beat(self._ledger.open, day_start(time.time()))
         self._obeyed(beat, live)
         self._gave_room(started - live - beat.mine)
+        self._ledger.told(beat.charged, beat.elsewhere)
         self._line.told(beat.waiting)
         now = asyncio.get_running_loop().time()
         if self._steady_since is None:

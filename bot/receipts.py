@@ -100,15 +100,17 @@ class Ledger:
         self._day = int(clock() // 86_400)
         # Steps of rounds under way that were spent: a round that is put off and taken up again here spends none twice.
         self._counted: dict[RoundId, set[str]] = {}
+        self._under_way: dict[RoundId, float] = {}
 
     def purse(self, round_id: RoundId, brief: Brief, *, begun: bool = False) -> "Purse":
         """The purse of one round of a run; close it when the round ends here, and `forget` it when it is over. For one
         that was `begun` before something is paid already, so its synthesis is not refused."""
-        return Purse(self, brief, self._counted.setdefault(round_id, set()), begun=begun)
+        return Purse(self, round_id, brief, self._counted.setdefault(round_id, set()), begun=begun)
 
     def forget(self, round_id: RoundId) -> None:
         """The round is over: none of its steps comes again."""
         self._counted.pop(round_id, None)
+        self._under_way.pop(round_id, None)
 
     @property
     def used_up(self) -> bool:
@@ -130,17 +132,28 @@ class Ledger:
         """Set so much aside, or release it where it is negative."""
         self._reserved += amount
 
-    def spend(self, amount: float) -> None:
-        """Count what was spent."""
+    def spend(self, amount: float, round_id: RoundId) -> None:
+        """Count what a round spent that is under way."""
         self.today()
         self._spent += amount
+        self._under_way[round_id] = self._under_way.get(round_id, 0.0) + amount
+
+    @property
+    def open(self) -> float:
+        """What the rounds under way here have spent, and what is set aside for them."""
+        return self._reserved + sum(self._under_way.values())
+
+    def told(self, charged: float, elsewhere: float) -> None:
+        """What all rounds that ended today are charged, and what is `open` in other processes."""
+        self.today()
+        self._spent = charged + elsewhere + sum(self._under_way.values())
 
 
 class Purse:
     """What one round of a run may spend, and what it did."""
 
-    def __init__(self, ledger: Ledger, brief: Brief, counted: set[str], *, begun: bool) -> None:
-        self._ledger, self._brief, self._counted = ledger, brief, counted
+    def __init__(self, ledger: Ledger, round_id: RoundId, brief: Brief, counted: set[str], *, begun: bool) -> None:
+        self._ledger, self._round_id, self._brief, self._counted = ledger, round_id, brief, counted
         self.receipt = RunReceipt()
         self._guesses: dict[str, float] = {}
         self._aside = 0.0
@@ -193,7 +206,7 @@ class Purse:
         per_call = guess if guess is not None else tariff.guess(step, self._brief)
         self.receipt = self.receipt.plus(usage, tariff.prices.get(usage.model), per_call)
         if step not in self._counted:
-            self._ledger.spend(self.receipt.charged - before)
+            self._ledger.spend(self.receipt.charged - before, self._round_id)
         if last:
             self._counted.add(step)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from bot.receipts import RunReceipt
 from bot.rules import channel_of
 from bot.schema import claims, runs
 from bot.stored import OverQuota, Posted, Quotas, StoredRun
+from teams.model import PanelSpec
 from teams.wire import dump, load
 
 log = structlog.get_logger()
@@ -29,10 +31,13 @@ RUN = [column for column in runs.c if column not in {runs.c.thread_id, runs.c.ow
 _DOOR = 7002
 """The advisory lock that one process at a time goes through."""
 
+# Made once: SQLAlchemy then finds the compiled statement by identity.
+_CLAIMED = sa.select(claims.c.run).where(claims.c.key == sa.bindparam("key"))
+
 
 def claimed(connection: sa.Connection, key: str) -> str | None:
     """The run on behalf of which a gesture was carried out before; empty where it was about none."""
-    return connection.execute(sa.select(claims.c.run).where(claims.c.key == key)).scalar()
+    return connection.execute(_CLAIMED, {"key": key}).scalar()
 
 
 def claim(connection: sa.Connection, key: str, run_id: str, now: float) -> bool:
@@ -49,6 +54,8 @@ def alone(connection: sa.Connection) -> None:
 
 def over_quota(connection: sa.Connection, invocation: Invocation, quotas: Quotas, since: float) -> OverQuota | None:
     """Which quota is used up by the runs that began since then, if any is."""
+    if quotas == Quotas():
+        return None
     place = invocation.place
     workspace = [runs.c.surface == place.surface, runs.c.tenant == place.tenant, runs.c.created_at >= since]
     limits: tuple[tuple[Literal["person", "channel", "workspace"], int, list[Any]], ...] = (
@@ -105,7 +112,7 @@ def _stored(row: Any) -> StoredRun:
         round=row.round,
         status=row.status,
         invocation=load(Invocation, json.loads(row.invocation)),
-        brief=load(Brief, json.loads(row.brief)),
+        brief=_with_shared_panel(load(Brief, json.loads(row.brief))),
         thread=None if row.thread is None else load(ThreadRef, json.loads(row.thread)),
         boots=row.boots,
         stuck=row.stuck,
@@ -120,6 +127,16 @@ def _stored(row: Any) -> StoredRun:
         started_at=row.started_at,
         ended_at=row.ended_at,
     )
+
+
+def _with_shared_panel(brief: Brief) -> Brief:
+    return brief if brief.panel is None else replace(brief, panel=_shared(brief.panel))
+
+
+@lru_cache(maxsize=64)
+def _shared(panel: PanelSpec) -> PanelSpec:
+    """One for all that are equal: a thousand runs of a panel need not hold its instructions a thousand times."""
+    return panel
 
 
 def readable(row: Any) -> StoredRun | None:

@@ -7,7 +7,7 @@ fixed order under distinct names; a version set by hand; eight threads; its own 
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -58,8 +58,8 @@ class StepRecord(Protocol):
 class Reservation(Protocol):
     """A place in the order of steps, used at most once."""
 
-    async def run(self, key: str, fn: Callable[[], Awaitable[Json]]) -> Json:
-        """Await `fn` and record what it gives under `key`."""
+    async def record(self, key: str, result: Json) -> Json:
+        """Record what a step came to under `key`; what is recorded there. Raises `StoreFailed`."""
 
 
 Conduct = Callable[[RoundId, StepRecord], Coroutine[Any, Any, None]]
@@ -84,13 +84,12 @@ class _Serializer(DBOSPortableJSONSerializer):
 class _Reserved:
     slot: Any
 
-    async def run(self, key: str, fn: Callable[[], Awaitable[Json]]) -> Json:
-        async def step() -> Json:
-            return await fn()
-
+    async def record(self, key: str, result: Json) -> Json:
+        # DBOS is given what came of it, not what is to be done: around a coroutine it goes to a thread three times,
+        # around a function once. What was recorded before this execution is known, so nothing is done in vain.
         with translated("the step could not be recorded"):
-            result: Json = await self.slot.run_async({"name": key}, step)
-        return result
+            recorded: Json = await self.slot.run_async({"name": key}, lambda: result)
+        return recorded
 
 
 @dataclass(frozen=True, slots=True)

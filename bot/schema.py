@@ -126,6 +126,8 @@ workers = sa.Table(
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("since", sa.Double, nullable=False),
     sa.Column("seen", sa.Double, nullable=False),
+    # What its runs under way have spent, and what is set aside for them, in US dollars.
+    sa.Column("open", sa.Double, nullable=False),
     comment="The processes that share the database: the token of each one's present start, the order of steps it knows",
 )
 

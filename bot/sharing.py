@@ -9,6 +9,7 @@ from bot.conduct import Conductor
 from bot.leases import Leases
 from bot.ownership import Member, Ownership
 from bot.presence import Presence
+from bot.receipts import Ledger
 from bot.rules import Rules
 from bot.runs import DurableRuns
 from bot.shared_line import SharedLine
@@ -41,10 +42,10 @@ class Sharing:
         ownership = Ownership(store, self.me)
         return SharedLine(store, runs, ownership, conductor.open, limits, carries=self.carries)
 
-    def presence(self, runs: DurableRuns, conductor: Conductor, line: SharedLine) -> Presence:
+    def presence(self, runs: DurableRuns, conductor: Conductor, line: SharedLine, ledger: Ledger) -> Presence:
         """The heartbeat of this process."""
         takeover = Takeover(line.ownership, self.leases, runs, conductor.abandon) if self.carries else None
-        return Presence(line.ownership, self.leases, conductor, line, takeover)
+        return Presence(line.ownership, self.leases, conductor, line, takeover, ledger)
 
     async def mine(self, job: str) -> bool:
         """Whether a job in the background is this process' to do; nobody else does it then until this process ends, or

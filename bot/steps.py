@@ -56,22 +56,18 @@ class RunSteps:
         reserved = self._reserved.pop(key, None) or self._record.reserve()
         result = self._before.get(key)
         if result is None:
-            result = await self._taken(key, reserved, fn, args)
+            await self._open.wait()
+            self.in_flight += 1
+            try:
+                result = await reserved.record(key, await self._paid(key, fn, args))
+            finally:
+                self.in_flight -= 1
         self.results[key] = json.dumps(result)
         if "usage" in result:
             self._purse.settle(key, load(Usage, result["usage"]))
         self._to_replay.discard(key)
         if not self._to_replay:
             self.replayed.set()
-        return result
-
-    async def _taken(self, key: str, reserved: Reservation, fn: Callable[..., Awaitable[Json]], args: Any) -> Json:
-        await self._open.wait()
-        self.in_flight += 1
-        try:
-            result = await reserved.run(key, lambda: self._paid(key, fn, args))
-        finally:
-            self.in_flight -= 1
         return result
 
     async def _paid(self, key: str, fn: Callable[..., Awaitable[Json]], args: Any) -> Json:

@@ -73,8 +73,7 @@ class Store(Transactions):
             if over is not None:
                 return over
             claim(connection, invocation.key, invocation.key, now)
-            turn = connection.execute(sa.select(_NEXT_TURN)).scalar_one()
-            row = new_run(invocation, brief, now) | {"turn": turn, "owner": self._owner or None}
+            row = new_run(invocation, brief, now) | {"owner": self._owner or None}
             connection.execute(_ACCEPT, row)
             if invocation.options is not None and invocation.options.remember:
                 remember(connection, invocation, invocation.options, now)
@@ -156,21 +155,19 @@ class Store(Transactions):
         """Note that a round begins or is taken up again, and give it as it was before but for its starts. None when it
         is over already, or cannot be read: then it is over now."""
         now = self._clock()
-        this = runs.c.id == round_id.run
-        query = sa.select(*RUN).where(this, runs.c.round == round_id.number, runs.c.status.in_(("accepted", "running")))
-        query = query.with_for_update()
 
         def begin(connection: sa.Connection) -> StoredRun | None:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_NOT_OVER, {"b_id": round_id.run, "b_round": round_id.number}).one_or_none()
             if row is None:
                 return None
             stored = readable(row)
             if stored is None:
+                this = runs.c.id == round_id.run
                 connection.execute(sa.update(runs).where(this).values(status="broken", ended_at=now))
                 return None
             boots, started = stored.boots + 1, stored.started_at or now
-            values = {"boots": boots, "status": "running", "started_at": started, "paused": False}
-            connection.execute(sa.update(runs).where(this).values(values | self._owned))
+            values = {"b_id": round_id.run, "boots": boots, "started_at": started, "b_owner": self._owner or None}
+            connection.execute(_BEGUN, values)
             return replace(stored, boots=boots, started_at=started)
 
         return await self.do(begin)
@@ -215,13 +212,12 @@ class Store(Transactions):
         """Note how a round ended, with all that `runs show` and a retry need of it, and add up what it consumed."""
         now, receipt = self._clock(), ending.receipt
         values: dict[str, Any] = {
+            "b_id": round_id.run,
             "status": ending.status,
             "ended_at": now,
             "steps": json.dumps(ending.steps),
             "events": json.dumps(ending.events),
-            # A sum with a cost that is not known is not known.
-            "cost": runs.c.cost + receipt.cost if receipt.cost is not None else None,
-            **{name: runs.c[name] + getattr(receipt, name) for name in COUNTED},
+            **{f"more_{name}": getattr(receipt, name) for name in ("cost", *COUNTED)},
         }
         charge = {"run": round_id.run, "round": round_id.number, "charged": receipt.charged, "at": now}
 
@@ -229,7 +225,7 @@ class Store(Transactions):
             self._refuse_others(connection, round_id.run)
             # Once, whatever became of the answer to a first try.
             if insert_new(connection, charges, charge):
-                connection.execute(sa.update(runs).where(runs.c.id == round_id.run).values(values))
+                connection.execute(_ENDED, values)
 
         await self.do(end)
 
@@ -247,13 +243,13 @@ class Store(Transactions):
 
     async def claim(self, key: str, run_id: str) -> Posted | None:
         """Note that a post is about to be sent. None when it never was; else how it stands."""
-        values = {"key": key, "run": run_id, "state": "sending", "at": self._clock()}
+        row = {"key": key, "run": run_id, "state": "sending", "at": self._clock()}
 
         def claim(connection: sa.Connection) -> Posted | None:
             self._refuse_others(connection, run_id)
-            if insert_new(connection, outbox, values):
+            if insert_new(connection, outbox, row):
                 return None
-            return posted(connection.execute(sa.select(outbox).where(outbox.c.key == key)).one())
+            return posted(connection.execute(_POSTED, {"b_key": key}).one())
 
         return await self.do(claim)
 
@@ -268,8 +264,8 @@ class Store(Transactions):
 
         def note(connection: sa.Connection) -> None:
             self._refuse_others(connection, run_id)
-            values = {"thread": json.dumps(dump(thread)), "thread_id": thread.thread}
-            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
+            values = {"b_id": run_id, "thread": json.dumps(dump(thread)), "thread_id": thread.thread}
+            connection.execute(_OPENED, values)
             _note_sent(connection, key, run_id, root, now)
 
         await self.do(note)
@@ -322,10 +318,6 @@ class Store(Transactions):
 
         await self.do(note)
 
-    @property
-    def _owned(self) -> dict[str, str]:
-        return {"owner": self._owner} if self._owner else {}
-
     def _is_owned(self, connection: sa.Connection, run_id: str) -> bool:
         return connection.execute(_OWNED, {"run": run_id, "me": self._owner}).first() is not None
 
@@ -351,8 +343,32 @@ _STAYS = sa.and_(
 _NEXT_TURN = sa.select(sa.func.coalesce(sa.func.max(runs.c.turn), 0) + 1).scalar_subquery()
 
 # Made once: SQLAlchemy then finds the compiled statement by identity.
-_ACCEPT = sa.insert(runs)
 _OWNED = sa.select(sa.literal(1)).where(runs.c.id == sa.bindparam("run"), runs.c.owner == sa.bindparam("me"))
+_THIS = sa.update(runs).where(runs.c.id == sa.bindparam("b_id"))
+_ACCEPT = sa.insert(runs).values(turn=_NEXT_TURN)
+_NOT_OVER = (
+    sa.select(*RUN)
+    .where(
+        runs.c.id == sa.bindparam("b_id"),
+        runs.c.round == sa.bindparam("b_round"),
+        runs.c.status.in_(("accepted", "running")),
+    )
+    .with_for_update()
+)
+_BEGUN = _THIS.values(
+    boots=sa.bindparam("boots"),
+    status="running",
+    started_at=sa.bindparam("started_at"),
+    paused=False,
+    owner=sa.bindparam("b_owner"),
+)
+_OPENED = _THIS.values(thread=sa.bindparam("thread"), thread_id=sa.bindparam("thread_id"))
+_ENDED = _THIS.values(
+    {name: sa.bindparam(name) for name in ("status", "ended_at", "steps", "events")}
+    # A sum with a cost that is not known is not known.
+    | {name: runs.c[name] + sa.bindparam(f"more_{name}") for name in ("cost", *COUNTED)}
+)
+_POSTED = sa.select(outbox).where(outbox.c.key == sa.bindparam("b_key"))
 _SENT = (
     sa.update(outbox)
     .where(outbox.c.key == sa.bindparam("b_key"))

@@ -6,6 +6,7 @@ everybody needs a moment to take their own locks again.
 """
 
 from collections.abc import Sequence
+from math import isfinite
 
 import structlog
 
@@ -62,24 +63,24 @@ class Takeover:
         lost = [each for each in left if each.status == "running" and standing.get(each.round_id) in (None, "over")]
         await self._ownership.disown([*going, *waiting])
         for each in lost:
-            await self._abandon(each, older=False)
+            await self._abandon(each, strange=False)
         known = await self._runs.plans_of([each.round_id for each in strange])
         for each in strange:
             # A worker that knows its plan takes it over.
             if known.get(each.round_id) not in plans:
-                await self._abandon(each, older=True)
+                await self._abandon(each, strange=True)
         if going or waiting or lost:
             log.warning(
                 "worker.taken_over",
                 worker=other.worker,
                 frozen=frozen,
-                silent=round(other.silent, 1),
+                silent=round(other.silent, 1) if isfinite(other.silent) else None,
                 under_way=len(going),
                 accepted=len(waiting),
                 lost=len(lost),
             )
 
-    async def _abandon(self, left: Left, *, older: bool) -> None:
+    async def _abandon(self, left: Left, *, strange: bool) -> None:
         await self._ownership.disown([left])
-        await self._abandoned(left.round_id, older=older)
+        await self._abandoned(left.round_id, strange=strange)
         await self._runs.cancel([left.round_id])

@@ -6,8 +6,8 @@ A burst of answers is one commit, and the event loop never waits for a disk.
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -77,32 +77,61 @@ class Transactions:
             wait = min(wait * 2, 5.0)
 
     def _serve(self) -> None:
-        over = False
+        over, kept = False, _Kept(self._engine)
         while not over:
             together = [self._work.get()]
             while len(together) < MOST_TOGETHER and not self._work.empty():
                 together.append(self._work.get())
-            self._carry_out(together)
+            outcomes = self._carried_out(kept, together)
             over = any(item.last for item in together)
+            if over:
+                kept.let_go()
+            _settle(outcomes)
 
-    def _carry_out(self, together: list["_Work[Any]"]) -> None:
+    def _carried_out(self, kept: "_Kept", together: list["_Work[Any]"]) -> list["_Outcome"]:
         try:
-            results = committed(self._engine, lambda connection: [item.work(connection) for item in together])
+            results = committed(
+                self._engine, lambda connection: [item.work(connection) for item in together], kept.transaction
+            )
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
             if isinstance(error, sa.exc.DBAPIError) and refuses_everybody(error):
                 # It would refuse each of them: nobody waits for the others' turn to be told.
                 translated = _translated(error)
-                for item in together:
-                    item.settle(error=translated)
-                return
+                return [_Outcome(item, error=translated) for item in together]
             if len(together) > 1:
-                for item in together:
-                    self._carry_out([item])
-                return
-            together[0].settle(error=_translated(error))
-        else:
-            for item, result in zip(together, results, strict=True):
-                item.settle(result)
+                return [outcome for item in together for outcome in self._carried_out(kept, [item])]
+            return [_Outcome(together[0], error=_translated(error))]
+        return [_Outcome(item, result) for item, result in zip(together, results, strict=True)]
+
+
+class _Kept:
+    """The connection that the thread keeps: to take one out of the pool costs more than most of its statements."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine, self._pool = engine, engine.pool
+        self._connection: sa.Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A transaction, committed at the end of the block. After an error the next has a connection of its own, for
+        this one may be what is broken; also after the engine was disposed of, which asks for new ones."""
+        if self._pool is not self._engine.pool:
+            self.let_go()
+            self._pool = self._engine.pool
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except BaseException:
+            self.let_go()
+            raise
+
+    def let_go(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +141,28 @@ class _Work(Generic[T]):
     loop: asyncio.AbstractEventLoop
     last: bool = False
 
-    def settle(self, result: Any = None, error: Exception | None = None) -> None:
-        def settle() -> None:
-            if self.future.done():  # cancelled: what was asked for was done all the same
-                return
-            if error is None:
-                self.future.set_result(result)
-            else:
-                self.future.set_exception(error)
 
-        self.loop.call_soon_threadsafe(settle)
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    item: _Work[Any]
+    result: Any = None
+    error: Exception | None = None
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    """Tell whoever asked. All of a transaction are told in one go: each call into the loop wakes it up."""
+
+    def settle() -> None:
+        for outcome in outcomes:
+            future = outcome.item.future
+            if future.done():  # cancelled: what was asked for was done all the same
+                continue
+            if outcome.error is None:
+                future.set_result(outcome.result)
+            else:
+                future.set_exception(outcome.error)
+
+    outcomes[0].item.loop.call_soon_threadsafe(settle)
 
 
 def _translated(error: Exception) -> Exception:

@@ -136,6 +136,8 @@ def server() -> Iterator[Server]:
         stdout=log.open("wb"),
         stderr=subprocess.STDOUT,
         cwd=folder,
+        # What is sent to all of a terminal's processes is not for it: it has to clear up.
+        start_new_session=True,
         env={"PATH": os.environ["PATH"], "HOME": str(folder)},
         **nobody,
     )

@@ -53,6 +53,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 HEAVY = {"dspy", "slack_bolt", "slack_sdk", "discord", "pydantic", "aiohttp", "rich", "litellm"}
+HEAVY |= {"dbos", "sqlalchemy", "alembic", "uvloop"}
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -74,6 +75,11 @@ def test_the_words_of_the_teams_load_no_dspy(module):
 @pytest.mark.parametrize("module", ["bot.verbs", "bot.intake", "bot.render", "adapters.port", "adapters.memory"])
 def test_the_bot_starts_without_dspy(module):
     assert not loaded_by(f"import {module}") & {"dspy", "litellm", "discord", "slack_bolt"}
+
+
+def test_what_is_loaded_before_slack_is_served_holds_neither_dspy_nor_what_reads_pages_files_and_tools():
+    loaded = loaded_by("import bot.verbs, bot.serve, bot.http, teams.sources.web, adapters.slack.connect")
+    assert not loaded & {"dspy", "litellm", "trafilatura", "lxml", "bs4", "pypdf", "pptx", "mcp", "ddgs", "discord"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

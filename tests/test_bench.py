@@ -25,7 +25,14 @@ WHOLE = chat_text(expert_reply("Try it"))
 
 def measured(name, *costs, size=100, p99=100.0, failed=0, peer=None, **load):
     repeats = [
-        {"cpu_ms_per_call": cost, "panel_ms": [p99], "failed": failed, "loop": "uvloop", "held_in_flight": 600}
+        {
+            "cpu_ms_per_call": cost,
+            "panel_ms": [p99],
+            "failed": failed,
+            "loop": "uvloop",
+            "held_in_flight": 600,
+            "late": 0,
+        }
         for cost in costs
     ]
     if peer:
@@ -97,15 +104,24 @@ def test_a_peer_that_answered_nobody_has_no_cost_and_no_latency():
     ours = measured("panelist", 0.4)
     failing = Measured(
         "autogen",
-        Load("autogen", "", 500, transport="default", loop="asyncio"),
-        ({"cpu_ms_per_call": None, "panel_ms": [], "failed": 3000, "loop": "asyncio", "errors": {"Timeout": 3000}},),
+        Load("autogen", "", 500, transport="default", loop="asyncio", patience=60.0),
+        (
+            {
+                "cpu_ms_per_call": None,
+                "panel_ms": [],
+                "failed": 3000,
+                "loop": "asyncio",
+                "late": 9,
+                "errors": {"E": 2991},
+            },
+        ),
         PEERS[0],
     )
 
     told = figures(failing, [ours, failing])
 
     assert (told["cpu_ms_per_call"], told["panel_p99_ms"], told["failed"]) == (None, None, 3000)
-    assert told["errors"] == "Timeout 3000"
+    assert told["errors"] == "E 2991, no answer in 60 s 9"
 
 
 def test_a_peer_whose_process_failed_is_told_and_not_hidden():

@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -173,6 +174,10 @@ def doc(key: str, *parts: str) -> Doc:
 
 def board(title: str, *, finished: bool = False) -> Board:
     return Board(title, (BoardRow("Baker", "running"),), finished=finished)
+
+
+def show(delivery, board: Board) -> None:
+    delivery.show(lambda: board, last=board.finished)
 
 
 LONG = ("X" * 190, "Y" * 190, "Z" * 190)
@@ -472,10 +477,10 @@ async def test_a_thread_that_is_lost_is_said_and_gets_nothing_more(house, front,
     async with house.delivery() as delivery:
         for key in ("run/a", "run/b", "run/c"):
             delivery.put(key, doc(key))
-        delivery.show(board("b", finished=True))
+        show(delivery, board("b", finished=True))
         await delivery.settled()
         delivery.put("run/d", doc("d"))
-        delivery.show(board("c", finished=True))
+        show(delivery, board("c", finished=True))
         await delivery.settled()
     assert delivery.lost == error
     assert [key for _, key in front.times] == ["run/a"]
@@ -497,7 +502,7 @@ async def test_a_thread_that_is_deleted_half_way_is_lost(house, front):
 async def test_a_thread_can_be_lost_by_its_board(house, front, finished):
     front.script(Fault(MISSING, operation="board"))
     async with house.delivery() as delivery:
-        delivery.show(board("b", finished=finished))
+        show(delivery, board("b", finished=finished))
         await delivery.settled()
         delivery.put("run/a", doc("a"))
         await delivery.settled()
@@ -519,16 +524,31 @@ async def test_a_thread_can_be_lost_by_looking_for_a_post(house, front, rows):
 async def test_only_the_newest_board_is_shown(house, front):
     async with house.delivery() as delivery:
         for title in "abc":
-            delivery.show(board(title))
+            show(delivery, board(title))
         await delivery.settled()
-        delivery.show(board("d"))
+        show(delivery, board("d"))
         await delivery.settled()
     assert [each.title for each in front.boards()] == ["c", "d"]
 
 
+async def test_a_board_that_is_never_shown_is_never_made(house, front):
+    made: list[str] = []
+
+    def making(title: str) -> Board:
+        made.append(title)
+        return board(title)
+
+    async with house.delivery() as delivery:
+        for title in "abc":
+            delivery.show(partial(making, title), last=False)
+        assert made == []
+        await delivery.settled()
+    assert made == ["c"] == [each.title for each in front.boards()]
+
+
 async def test_posts_go_before_the_board(house, front):
     async with house.delivery() as delivery:
-        delivery.show(board("b"))
+        show(delivery, board("b"))
         delivery.put("run/a", doc("a"))
         delivery.put("run/b", doc("b"))
         await delivery.settled()
@@ -538,7 +558,7 @@ async def test_posts_go_before_the_board(house, front):
 async def test_a_board_that_is_not_the_last_is_tried_once(house, front):
     front.script(Fault(NOT_SENT, operation="board"))
     async with house.delivery() as delivery:
-        delivery.show(board("a"))
+        show(delivery, board("a"))
         await delivery.settled()
     assert len(front.boards()) == 1
     assert front.shown_board(delivery.thread) is None
@@ -549,7 +569,7 @@ async def test_the_last_board_is_tried_until_it_is_shown(house, front, error):
     front.script(*[Fault(error, operation="board")] * 3)
     last = board("last", finished=True)
     async with house.delivery() as delivery:
-        delivery.show(last)
+        show(delivery, last)
         await delivery.settled()
     assert front.boards() == [last] * 4
     assert front.shown_board(delivery.thread) == last
@@ -558,7 +578,7 @@ async def test_the_last_board_is_tried_until_it_is_shown(house, front, error):
 async def test_patience_ends_for_the_last_board_too(hasty, front):
     front.script(*[Fault(NOT_SENT, operation="board")] * 1_000)
     async with hasty.delivery() as delivery:
-        delivery.show(board("last", finished=True))
+        show(delivery, board("last", finished=True))
         await delivery.settled()
     assert 3 < len(front.boards()) < 1_000
     assert delivery.lost is None
@@ -569,7 +589,7 @@ async def test_boards_of_a_later_start_replace_those_of_an_earlier_one(house, fr
     for boot in (1, 2, 3):
         async with house.delivery(thread, boot=boot) as delivery:
             for number in range(4 - boot):  # later starts show fewer
-                delivery.show(board(f"start {boot}, board {number}"))
+                show(delivery, board(f"start {boot}, board {number}"))
                 await delivery.settled()
             assert front.shown_board(thread).title == f"start {boot}, board {3 - boot}"
     revisions = [int(call.key) for call in front.calls if call.operation == "board"]
@@ -631,7 +651,7 @@ async def test_the_tries_of_the_last_board_keep_the_pace_too(rows):
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with house.delivery() as delivery:
-        delivery.show(board("last", finished=True))
+        show(delivery, board("last", finished=True))
         await delivery.settled()
     assert len(front.boards()) == 6
     assert loop.time() - began > 0.25, "six sends, each 0.06 s after the one before, take 0.3 s"
@@ -753,7 +773,7 @@ async def test_boards_that_are_counted_by_themselves_do_not_wait_for_posts_nor_p
     async with House(front, rows).delivery() as delivery:
         began = loop.time()
         delivery.put("run/a", doc("a"))
-        delivery.show(board("b"))
+        show(delivery, board("b"))
         await delivery.settled()
         assert loop.time() - began < 0.25
     assert {call.operation for call in front.calls} == {"open_thread", "post", "board"}
@@ -767,7 +787,7 @@ async def test_boards_of_one_tenant_share_a_pace_and_those_of_another_have_their
 
     async def deliver(run: str) -> None:
         async with house.delivery(await house.thread(run, places[run]), run) as delivery:
-            delivery.show(board(run))
+            show(delivery, board(run))
             await delivery.settled()
             shown[run] = asyncio.get_running_loop().time() - began
 
@@ -781,12 +801,12 @@ async def test_a_newer_board_takes_the_place_of_one_that_waits_and_the_last_is_t
     front.script(*[Fault(NOT_SENT, operation="board")] * 2)
     last = board("last", finished=True)
     async with House(front, rows).delivery() as delivery:
-        delivery.show(board("first"))
+        show(delivery, board("first"))
         while not front.boards():
             await asyncio.sleep(0.005)
         for title in "abc":
-            delivery.show(board(title))
-        delivery.show(last)
+            show(delivery, board(title))
+        show(delivery, last)
         await delivery.settled()
     assert [each.title for each in front.boards()] == ["first", "last", "last"]
     assert front.shown_board(delivery.thread) == last
@@ -795,9 +815,9 @@ async def test_a_newer_board_takes_the_place_of_one_that_waits_and_the_last_is_t
 async def test_what_was_said_is_waited_for_without_the_board(rows):
     front = Front(capabilities=APART)
     async with House(front, rows).delivery() as delivery:
-        delivery.show(board("first"))
+        show(delivery, board("first"))
         await delivery.settled()
-        delivery.show(board("waits for its turn"))
+        show(delivery, board("waits for its turn"))
         delivery.put("run/a", doc("a"))
         await delivery.said()
         assert len(front.boards()) == 1
@@ -811,11 +831,11 @@ async def test_a_thread_that_is_lost_on_one_way_is_lost_on_the_other(rows, opera
     front.script(Fault(MISSING, operation=operation))
     async with House(front, rows).delivery() as delivery:
         delivery.put("run/a", doc("a"))
-        delivery.show(board("b"))
+        show(delivery, board("b"))
         await delivery.settled()
         before = len(front.calls)
         delivery.put("run/b", doc("b"))
-        delivery.show(board("c", finished=True))
+        show(delivery, board("c", finished=True))
         await delivery.settled()
     assert delivery.lost == MISSING
     assert len(front.calls) == before
@@ -827,12 +847,12 @@ async def test_a_thread_that_is_lost_on_one_way_is_lost_on_the_other(rows, opera
 async def test_where_a_board_stands_is_noted_once(house, rows):
     async with house.delivery() as delivery:
         for title in "ab":
-            delivery.show(board(title))
+            show(delivery, board(title))
             await delivery.settled()
     assert rows.told == [("run/board/1", "sent")]
     assert rows.posts["run/board/1"].ref == MessageRef(delivery.thread, ("board",))
     async with house.delivery(delivery.thread, boot=2) as again:
-        again.show(board("c"))
+        show(again, board("c"))
         await again.settled()
     assert len(rows.told) == 1
 
@@ -849,7 +869,7 @@ async def test_a_board_that_stands_in_the_root_is_not_noted_and_one_that_moves_i
     thread = replace(await house.thread(), root="root-message")
     async with house.delivery(thread) as delivery:
         for front.ids in (("root-message",), ("b1",), ("b2",), ("b1",)):
-            delivery.show(board("b"))
+            show(delivery, board("b"))
             await delivery.settled()
     assert {key: post.ref.ids for key, post in rows.posts.items()} == {"run/board/1": ("b1",), "run/board/2": ("b2",)}
 

@@ -158,7 +158,7 @@ async def test_fault_23_a_run_that_ends_its_process_three_times_is_given_up_and_
     assert "from 6 of 6" in desk.text("bystander")
 
 
-async def test_fault_22_a_run_of_another_plan_is_reported_and_left_as_it_is(desk):
+async def test_fault_22_a_run_of_another_plan_ends_and_its_thread_is_told(desk):
     import sqlite3
 
     desk.server.faults = dict.fromkeys(SEATS, hang)
@@ -176,12 +176,13 @@ async def test_fault_22_a_run_of_another_plan_is_reported_and_left_as_it_is(desk
     process = await desk.serve()
     desk.ask("new")
     await desk.whole("new")
+    await until(lambda: "Another version of the bot began run old" in desk.text("old"))
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
 
-    assert b"run.stranded" in err
-    assert b'"run": "old"' in err
-    assert "interrupted old" in desk.run("runs")
+    assert b"run.of_another_version" in err
+    assert desk.server.calls["synthesis"] == 1, "nothing more is asked for it"
+    assert "broken" in desk.run("runs")
 
 
 async def test_two_that_serve_cannot_share_a_run_database(desk):

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from adapters.port import ThreadRef
 from bot.database import in_use, sole_process, sqlite_engine, sqlite_reader
 from bot.errors import StoreFailed, StoreUnusable
 from bot.feedback import read_feedback
-from bot.migrations import migrate
+from bot.migrations import HEAD, migrate
+from bot.migrations.steps import take_steps
 from bot.migrations.versions import v0001_runs
 from bot.place_settings import PlaceSettings, settings_of
 from bot.rounds import RoundId
@@ -181,6 +182,13 @@ def rubbish(size: int) -> bytes:
     return random.Random(19).randbytes(size)
 
 
+def all_of(path: Path) -> bytes:
+    """The file with all that was committed: the store keeps a connection, so some of it may be beside the file."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.read_bytes()
+
+
 DAMAGES = {
     "random bytes": lambda whole: rubbish(len(whole)),
     "random bytes behind the first page": lambda whole: whole[:4096] + rubbish(len(whole) - 4096),
@@ -195,7 +203,7 @@ async def test_fault_19_a_damaged_file_refuses_until_it_is_replaced_by_a_whole_o
     async with store_at(path, engine=engine) as store:
         await accepted(store, "before")
         engine.dispose()
-        whole = path.read_bytes()
+        whole = all_of(path)
         path.write_bytes(DAMAGES[damage](whole))
         assert "the file is damaged; put it aside and restore a backup, or begin with a new one" in await refused(store)
         engine.dispose()
@@ -318,10 +326,28 @@ async def test_runs_of_the_first_schema_are_kept_and_found_by_their_thread(path)
         assert await settings_of(store, PLACE) == PlaceSettings()
 
 
-def test_the_tables_in_code_are_those_that_migrations_make(path):
-    with engine_of(path).connect() as connection:
+@pytest.mark.parametrize("way", ["step by step", "at once"])
+def test_the_tables_in_code_are_those_that_migrations_make(path, way):
+    engine = sqlite_engine(path)
+    if way == "at once":
+        migrate(engine)
+    else:
+        with engine.begin() as connection:
+            take_steps(connection, None)
+    with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == HEAD
+    migrate(engine)
+
+
+def test_a_database_that_is_new_or_up_to_date_needs_no_alembic(path):
+    script = (
+        "import sys; from pathlib import Path; from bot.database import sqlite_engine;"
+        "from bot.migrations import migrate; path = Path(sys.argv[1]);"
+        "migrate(sqlite_engine(path)); migrate(sqlite_engine(path)); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["with space", "50%", "50%20", "a#1", "why?"])

@@ -20,6 +20,7 @@ from bot.commands import Rate
 from bot.errors import StoreFailed, StoreUnusable
 from bot.feedback import note_feedback, read_feedback
 from bot.migrations import migrate
+from bot.migrations.steps import take_steps
 from bot.place_settings import set_in_place, settings_of
 from bot.record import listing, named, recent
 from bot.rounds import RoundId
@@ -155,12 +156,20 @@ async def test_scale_processes_that_start_together_bring_an_empty_database_up_to
         await accepted(store, "one")
 
 
-def test_the_tables_in_code_are_those_that_migrations_make_on_postgres(there):
-    with there.reader().connect() as connection:
+@pytest.mark.parametrize("way", ["step by step", "at once"])
+def test_the_tables_in_code_are_those_that_migrations_make_on_postgres(postgres, way):
+    engine = postgres.empty().engine()
+    if way == "at once":
+        migrate(engine)
+    else:
+        with engine.begin() as connection:
+            take_steps(connection, None)
+    with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         # Comments are for readers of the code; SQLite has none.
         changes = [each for each in compare_metadata(context, metadata) if each[0] != "add_table_comment"]
         assert changes == []
+    engine.dispose()
 
 
 async def test_fault_22_a_newer_schema_on_postgres_is_refused_and_left_as_it_is(there):

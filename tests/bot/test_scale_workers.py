@@ -152,7 +152,7 @@ async def test_scale_three_workers_restarted_one_after_the_other_under_load_lose
     assert {call: times for call, times in asked.items() if times > 1} == {}, "calls under way had time to end"
 
 
-async def test_scale_a_run_of_an_older_plan_is_told_when_its_worker_is_gone_and_the_one_beside_it_goes_on(house):
+async def test_scale_a_run_of_another_plan_is_told_when_its_worker_is_gone_and_the_one_beside_it_goes_on(house):
     house.environment["PANELIST_RUNS_IN_FLIGHT"] = "2"
     await house.started("gateway", "worker-0")
     sites = await house.install(workspaces=1, channels=2)
@@ -166,8 +166,8 @@ async def test_scale_a_run_of_an_older_plan_is_told_when_its_worker_is_gone_and_
     house.model.let.set()
 
     await house.whole(runs[1])
-    await until(lambda: "older version" in house.said(runs[0]))
+    await until(lambda: "Another version of the bot began" in house.said(runs[0]))
     await until(lambda: house.statuses() == {"finished": 1, "broken": 1})
-    assert house.posts(runs[0]) == {"root": 1, "older": 1}
+    assert house.posts(runs[0]) == {"root": 1, "another_version": 1}
     assert [call.worker for call in house.model.made(topics=["older"])] == ["worker-0"] * 6
     assert house.doubled() == []

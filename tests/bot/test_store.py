@@ -1,17 +1,21 @@
 """The run database: what was accepted is safe and counted once, whoever asks and whatever the clock says."""
 
 import asyncio
+import threading
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from adapters.port import Attachment, MessageRef, Place, ThreadRef
 from bot.errors import StoreFailed
 from bot.receipts import RunReceipt
 from bot.rounds import RoundId
 from bot.rules import Rules
+from bot.schema import outbox
 from bot.stored import Accepted, Duplicate, Ending, OverQuota, Posted, Quotas
+from bot.transactions import AT_ONCE
 from teams.model import Source
 from tests.stores import BRIEF, DAY, FREE, NOON, PLACE, Clock, accepted, altered, asked, over, store_in
 
@@ -608,3 +612,32 @@ async def test_gestures_are_remembered_while_their_run_is_kept_or_they_are_young
     await store.forget_gestures(NOON + 1)
     assert await store.claimed("gone") is None
     assert await store.claimed("kept") == "kept"
+
+
+async def test_of_what_waits_together_each_is_told_its_own(store):
+    """One is cancelled meanwhile, one breaks, one is refused by a rule of the database: the others are done."""
+    twice = sa.insert(outbox).values(key="one/root", run="one", state="sending", at=0.0)
+    gate = threading.Event()
+    holding = asyncio.create_task(store.do(lambda _: gate.wait(10)))
+    claiming = [asyncio.create_task(store.claim(f"one/{part}", "one")) for part in ("root", "roster", "synthesis")]
+    breaking = asyncio.create_task(store.do(lambda _: [][0]))
+    refused = asyncio.create_task(store.do(lambda connection: connection.execute(twice), AT_ONCE))
+    await asyncio.sleep(0)
+    claiming[1].cancel()
+    gate.set()
+    came_of = await asyncio.gather(*claiming, breaking, refused, return_exceptions=True)
+
+    assert await holding
+    assert [type(one) for one in came_of] == [type(None), asyncio.CancelledError, type(None), IndexError, StoreFailed]
+    assert set(await store.posts_of("one")) == {"one/root", "one/roster", "one/synthesis"}
+
+
+async def test_after_an_error_the_next_transaction_does_not_see_what_was_not_committed(store):
+    def half(connection):
+        connection.execute(sa.insert(outbox).values(key="half", run="one", state="sending", at=0.0))
+        raise ValueError("half-way")
+
+    with pytest.raises(ValueError, match="half-way"):
+        await store.do(half)
+    assert await store.posts_of("one") == {}
+    assert await store.claim("half", "one") is None

@@ -14,7 +14,7 @@ def upgrade() -> None:
         "workers",
         sa.Column("id", sa.Text, primary_key=True),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("token", "plan", "role")),
-        *(sa.Column(name, sa.Double, nullable=False) for name in ("since", "seen")),
+        *(sa.Column(name, sa.Double, nullable=False) for name in ("since", "seen", "open")),
     )
     op.create_table(
         "takeovers",

@@ -107,7 +107,9 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             box = BlackBox(plan.folder / at.black_box(plan.worker))
             reach = reach_of(plan.kit)
             work = Work(plan.teams, Readers(plan.read, plan.kit.pages), reach.searches)
-            conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=box.blamed)
+            # Among others it is noted at once below, whoever has the run by now: here it would count twice.
+            blamed = box.blamed if sharing is None else ""
+            conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=blamed)
             carries = sharing is None or sharing.carries
             runs = DurableRuns(at, conductor.conduct, executor=plan.worker, carries=carries)
             line = _line(plan.rules, store, runs, conductor, sharing)

@@ -638,7 +638,7 @@ async def test_no_board_is_shown_of_a_run_that_another_process_has(house, front,
     rows.disowned = True
     with pytest.raises(ExceptionGroup) as caught:
         async with house.delivery(thread) as delivery:
-            delivery.show(board("old"))
+            delivery.show(lambda: board("old"), last=False)
             await delivery.settled()
     assert caught.group_contains(Disowned)
     assert front.boards() == []

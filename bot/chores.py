@@ -7,6 +7,7 @@ import structlog
 
 from bot.departure import Departures
 from bot.errors import StoreFailed
+from bot.ownership import forget_workers
 from bot.removal import Removals
 from bot.runs import DurableRuns
 from bot.shared_pace import forget_paces
@@ -60,6 +61,7 @@ class Chores:
         await self.store.forget_gestures(before)
         if self.sharing is not None:
             await forget_paces(self.store)
+            await forget_workers(self.store)
         while old := await self.store.old(before):
             # Ours last: they are what the others are found by.
             await self.runs.delete(old)

@@ -45,6 +45,9 @@ class Outbox(Protocol):
     async def claim(self, key: str, run_id: str) -> Posted | None:
         """Note that a post is about to be sent. None when it never was; else how it stands."""
 
+    async def refuse_others(self, run_id: str) -> None:
+        """Make sure that no other process has the run; what is noted for it makes sure by itself."""
+
     async def sent(self, key: str, ref: MessageRef) -> None:
         """Note where a post stands."""
 

@@ -285,6 +285,8 @@ class _Boards:
         board = newest.board()
         desk, tries = self._desk, Tries(self._desk.patience)
         while True:
+            # Nothing announces a board, and whoever was frozen would show an old one over the last.
+            await desk.outbox.refuse_others(desk.run_id)
             receipt = await guarded(desk.front.board(desk.thread, board, revision=next(self._revisions)), BROKEN)
             if receipt.outcome == "sent":
                 await self._note(receipt.ref)

@@ -22,7 +22,7 @@ from bot.conduct import Conductor, Work
 from bot.courier import Courier
 from bot.database import make_folder, sole_process
 from bot.departure import Departures
-from bot.errors import StoreUnusable
+from bot.errors import StoreFailed, StoreUnusable
 from bot.intake import Intake, Parts
 from bot.leases import Leases
 from bot.line import Line
@@ -107,7 +107,9 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             box = BlackBox(plan.folder / at.black_box(plan.worker))
             reach = reach_of(plan.kit)
             work = Work(plan.teams, Readers(plan.read, plan.kit.pages), reach.searches)
-            conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=box.blamed)
+            # Among others it is noted at once below, whoever has the run by now: here it would count twice.
+            blamed = box.blamed if sharing is None else ""
+            conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=blamed)
             carries = sharing is None or sharing.carries
             runs = DurableRuns(at, conductor.conduct, executor=plan.worker, carries=carries)
             line = _line(plan.rules, store, runs, conductor, sharing)
@@ -130,6 +132,10 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
                         yield Open(Intake(parts), conductor, store, courier, removals, line, ledger, leases)
                     finally:
                         await line.close()
+            if isinstance(line, SharedLine):
+                with suppress(StoreFailed):
+                    # Whoever goes on with what is left need not wait until this process counts as dead.
+                    await line.ownership.leave()
         finally:
             await store.close()
 

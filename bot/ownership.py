@@ -26,6 +26,9 @@ KNOWN_SECONDS = 30.0
 
 UNFINISHED: tuple[Status, ...] = ("accepted", "running")
 
+FORGOTTEN_SECONDS = 3_600.0
+"""How long after its last word a process' row is kept. What one leaves behind is known without it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -54,10 +57,12 @@ class Other:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """What a process learns when it says that it lives: what of its own runs is to stop, which runs under way it owns,
-    how many wait for anybody, who else has runs; and in US dollars what ended today and what is open elsewhere."""
+    which are its own or were when it was started before, how many wait for anybody, who else has runs; and in US
+    dollars what ended today and what is open elsewhere."""
 
     stops: tuple[RoundId, ...]
     owned: frozenset[RoundId]
+    mine: frozenset[RoundId]
     waiting: int
     others: tuple[Other, ...]
     charged: float
@@ -109,21 +114,22 @@ class Ownership:
     async def beat(self, open_: float, today: float) -> Beat:
         """Say that this process lives, and how many US dollars are open in it. `today` is when the day began."""
         me = self.me
-        mine = sa.select(runs.c.id, runs.c.round, runs.c.stop_by).where(
-            runs.c.status == "running", runs.c.owner == me.token
+        mine = sa.select(runs.c.id, runs.c.round, runs.c.stop_by, runs.c.status, runs.c.owner).where(
+            runs.c.status.in_(UNFINISHED), runs.c.owner.startswith(f"{me.worker}/", autoescape=True)
         )
 
         def beat(connection: sa.Connection) -> Beat:
             connection.execute(
                 _SEEN, {"id": me.worker, "token": me.token, "plan": me.plan, "role": me.role, "open": open_}
             )
-            rows = list(connection.execute(mine))
+            all_mine = list(connection.execute(mine))
+            rows = [row for row in all_mine if row.status == "running" and row.owner == me.token]
             waiting = connection.execute(_WAITING).scalar_one()
             others = [Other(row.worker, float(row.silent)) for row in connection.execute(_OTHERS, {"me": me.worker})]
             money = connection.execute(_MONEY, {"me": me.worker, "today": today}).one()
             stops = tuple(RoundId(row.id, row.round) for row in rows if row.stop_by is not None)
-            owned = frozenset(RoundId(row.id, row.round) for row in rows)
-            return Beat(stops, owned, waiting, tuple(others), float(money.charged), float(money.elsewhere))
+            owned, ever = frozenset(_rounds(rows)), frozenset(_rounds(all_mine))
+            return Beat(stops, owned, ever, waiting, tuple(others), float(money.charged), float(money.elsewhere))
 
         return await self._store.do(beat, AT_ONCE)
 
@@ -168,6 +174,12 @@ class Ownership:
         """Say that this process ends in good order."""
         gone = sa.delete(workers).where(workers.c.id == self.me.worker, workers.c.token == self.me.token)
         await self._store.do(lambda connection: connection.execute(gone), AT_ONCE)
+
+
+async def forget_workers(store: Transacting) -> None:
+    """Remove the rows of processes that have told nothing for a while. Raises `StoreFailed`."""
+    gone = sa.delete(workers).where(workers.c.seen < _NOW - FORGOTTEN_SECONDS)
+    await store.do(lambda connection: connection.execute(gone))
 
 
 _NOW: sa.ColumnElement[float] = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)

@@ -34,9 +34,10 @@ _OURS = {"lock_timeout": "2s", "statement_timeout": "30s", "idle_in_transaction_
 _STEPS = {"idle_in_transaction_session_timeout": "60s"}
 
 
-def postgres_engine(url: SecretStr) -> sa.Engine:
-    """An engine for our own tables."""
-    return _engine(url, _OURS, pool_size=POOL, max_overflow=0, pool_timeout=10)
+def postgres_engine(url: SecretStr, *, looks_first: bool = False) -> sa.Engine:
+    """An engine for our own tables. With `looks_first` a connection is tried before it is used, for whoever does not
+    try again by itself where the server was started anew meanwhile."""
+    return _engine(url, _OURS, pool_size=POOL, max_overflow=0, pool_timeout=10, pool_pre_ping=looks_first)
 
 
 def postgres_reader(url: SecretStr) -> sa.Engine:
@@ -46,7 +47,16 @@ def postgres_reader(url: SecretStr) -> sa.Engine:
 
 def postgres_steps_engine(url: SecretStr) -> sa.Engine:
     """An engine for DBOS' tables, which are in a schema of their own."""
-    return _engine(url, _STEPS, pool_size=STEPS_POOL, max_overflow=0, pool_timeout=60)
+    engine = _engine(url, _STEPS, pool_size=STEPS_POOL, max_overflow=0, pool_timeout=60)
+
+    @sa.event.listens_for(engine, "handle_error")
+    def away(context: sa.engine.ExceptionContext) -> None:
+        # DBOS tells by libpq's words whether to wait, and does not know all of those for a server that is away. What
+        # cannot be recorded would be asked, and paid for, again.
+        if context.connection is None and isinstance(context.original_exception, psycopg.OperationalError):
+            context.is_disconnect = True
+
+    return engine
 
 
 def parameters(url: SecretStr) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Presence:
         self._lease = worker_lease(ownership.me.worker)
         self._steady_since: float | None = None
         self._missed: Collection[RoundId] = frozenset()
+        self._strayed: Collection[RoundId] = frozenset()
 
     async def keep(self) -> None:
         """Beat until cancelled."""
@@ -54,9 +55,10 @@ class Presence:
 
     async def beat(self) -> None:
         """Say that this process lives, and do what it then learns. Raises `StoreFailed`."""
-        live = set(self._conductor.live)
+        live, started = set(self._conductor.live), set(self._line.started)
         beat = await self._ownership.beat(self._ledger.open, day_start(time.time()))
         self._obeyed(beat, live)
+        self._gave_room(started - live - beat.mine)
         self._ledger.told(beat.charged, beat.elsewhere)
         self._line.told(beat.waiting)
         now = asyncio.get_running_loop().time()
@@ -77,3 +79,9 @@ class Presence:
             log.warning("run.disowned", run=str(round_id))
             self._conductor.drop(round_id)
         self._missed = missing
+
+    def _gave_room(self, strayed: set[RoundId]) -> None:
+        """What this process had begun when it ended may go on anywhere: it takes no room here then. Asked twice too."""
+        for round_id in strayed & set(self._strayed):
+            self._line.over(round_id)
+        self._strayed = strayed

@@ -125,7 +125,9 @@ class DurableRuns:
         DBOS(
             config={
                 "name": "panelist",
-                "application_version": RUN_PLAN,
+                # All that DBOS starts again comes by a queue of its own, which every process serves: one that carries
+                # nothing out has to be of another version.
+                "application_version": RUN_PLAN if self._carries else f"{RUN_PLAN}, not carried out",
                 "executor_id": self._executor,
                 "max_executor_threads": THREADS,
                 "system_database_engine": engine,
@@ -146,8 +148,6 @@ class DurableRuns:
         self._workflow = run
         try:
             with translated(f"the run database {engine.url.database} cannot be used"):
-                if not self._carries:
-                    DBOS.listen_queues([])
                 DBOS.launch()
         except BaseException as error:
             await self._destroy()

@@ -111,7 +111,7 @@ def _together(bot: BotSettings, ready: chat.Readiness) -> chat.Together | None:
         from bot.postgres import postgres_engine
 
         assert isinstance(url, SecretStr)
-        return postgres_engine(url)
+        return postgres_engine(url, looks_first=True)
 
     @asynccontextmanager
     async def session() -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ import structlog
 
 from bot.background import come_true
 from bot.errors import Disowned, StoreFailed
-from bot.line import AGAIN_SECONDS, Abandon, Line, Starter
+from bot.line import Abandon, Line, Starter
 from bot.ownership import Ownership
 from bot.rounds import RoundId
 from bot.store import Store
@@ -22,6 +22,9 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 0.2
 """How often a worker with room looks for runs that wait."""
+
+REFUSED_SECONDS = 1.0
+"""How long after the database refused a worker looks again."""
 
 LEFT_SECONDS = 0.5
 """How often it is looked whether runs are over that another process carries out."""
@@ -129,16 +132,20 @@ class SharedLine(Line):
         await come_true(over_and_recorded, LEFT_SECONDS)
 
     async def _take(self) -> None:
+        refused = False
         while True:
             self._free.clear()
             try:
                 room = None if not self._most else self._most - len(self.started)
                 for round_id in await self.ownership.take(room):
                     self.start(round_id)
+                refused = False
             except StoreFailed as error:
-                log.warning("runs.not_taken", why=str(error), again_in=AGAIN_SECONDS)
+                if not refused:
+                    log.warning("runs.not_taken", why=str(error), again_in=REFUSED_SECONDS)
+                refused = True
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(REFUSED_SECONDS if refused else LOOK_SECONDS):
                     await self._free.wait()
 
     async def _start_waiting(self) -> None:

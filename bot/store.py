@@ -176,6 +176,11 @@ class Store(Transactions):
         """Whether no other process has the run."""
         return not self.shared or await self.do(lambda connection: self._is_owned(connection, run_id))
 
+    async def refuse_others(self, run_id: str) -> None:
+        """Raise `Disowned` where another process has the run."""
+        if self.shared:
+            await self.do(lambda connection: self._refuse_others(connection, run_id))
+
     async def blame(self, run_id: str) -> None:
         """Count a crash of this process against the run that it was working on, whoever carries that out by now."""
         this = sa.update(runs).where(runs.c.id == run_id, runs.c.status == "running")

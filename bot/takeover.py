@@ -6,6 +6,7 @@ everybody needs a moment to take their own locks again.
 """
 
 from collections.abc import Sequence
+from math import isfinite
 
 import structlog
 
@@ -73,7 +74,7 @@ class Takeover:
                 "worker.taken_over",
                 worker=other.worker,
                 frozen=frozen,
-                silent=round(other.silent, 1),
+                silent=round(other.silent, 1) if isfinite(other.silent) else None,
                 under_way=len(going),
                 accepted=len(waiting),
                 lost=len(lost),

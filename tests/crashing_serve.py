@@ -1,9 +1,9 @@
 """Serves a folder as a platform would that knows nothing of keys, and ends itself with SIGKILL where it is told to.
 
-`python -m tests.crashing_serve FOLDER [--die POINT:N] [--slow SECONDS] [--poison TEXT]`, with PANELIST_HOME,
-FLASH_MODEL and FLASH_API_BASE set, and perhaps DATABASE_URL. It prints `ready` once it serves. Posts are appended
-however often they are sent, so that one that is sent twice stands there twice; each waits before it is accepted, and
-before that is acknowledged.
+`python -m tests.crashing_serve FOLDER [--die POINT:N] [--slow SECONDS] [--poison TEXT] [--worker-id NAME]`, with
+PANELIST_HOME, FLASH_MODEL and FLASH_API_BASE set, and perhaps DATABASE_URL. It prints `ready` once it serves. Posts
+are appended however often they are sent, so that one that is sent twice stands there twice; each waits before it is
+accepted, and before that is acknowledged.
 """
 
 import argparse
@@ -106,7 +106,8 @@ async def main(args: argparse.Namespace) -> None:
     wanted = compose.Wanted(settings, lambda done, total: None)
     async with compose.models_ready(wanted) as models, PoisonTeams(models, args.poison) as teams:
         home = served_folder(settings.bot.panelist_home)
-        plan = Plan(home, teams, load_catalog(None), reached=reached, database=settings.bot.database_url)
+        options = {"reached": reached, "database": settings.bot.database_url, "worker": args.worker_id}
+        plan = Plan(home, teams, load_catalog(None), **options)
         await serve(plan, {front.name: front}, settings.bot.panelist_grace)
 
 
@@ -116,5 +117,6 @@ if __name__ == "__main__":
     parser.add_argument("--die", default="", metavar="POINT:N")
     parser.add_argument("--slow", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--poison", default="", metavar="TEXT")
+    parser.add_argument("--worker-id", default="worker-0", metavar="NAME")
     run_serving(main(parser.parse_args()))
     sys.exit(0)

@@ -33,9 +33,13 @@ START_SECONDS = 60.0
 
 _KEEPER = """
 "$@" & server=$!
-read -r _
-kill -QUIT $server
-wait $server
+while read -r word; do
+    case $word in
+        stop) kill -INT $server; wait $server; server= ;;
+        start) "$@" & server=$! ;;
+    esac
+done
+if [ "$server" ]; then kill -QUIT $server; wait $server; fi
 rm -rf "$HOME"
 """
 _SETTINGS = {
@@ -54,6 +58,37 @@ class Server:
 
     folder: Path
     numbers: Iterator[int]
+    keeper: subprocess.Popen
+
+    def stop(self) -> None:
+        """End the server as an administrator does: every session ends, and there is nobody to connect to."""
+        self._tell("stop")
+        until = time.monotonic() + START_SECONDS
+        while (self.folder / "data" / "postmaster.pid").exists():
+            assert time.monotonic() < until, "Postgres did not stop"
+            time.sleep(0.02)
+
+    def start(self) -> None:
+        """Start it again, on what it had."""
+        self._tell("start")
+        self.wait()
+
+    def _tell(self, word: str) -> None:
+        self.keeper.stdin.write(f"{word}\n".encode())
+        self.keeper.stdin.flush()
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.execute("SELECT 1")
+                return
+            except psycopg.OperationalError as error:
+                if self.keeper.poll() is not None or time.monotonic() > until:
+                    said = (self.folder / "log").read_text()
+                    raise RuntimeError(f"Postgres did not start: {error}\n{said}") from error
+            time.sleep(0.02)
 
     def url(self, name: str, user: str = "postgres") -> str:
         return f"postgresql://{user}@/{name}?host={self.folder}"
@@ -107,8 +142,8 @@ def server() -> Iterator[Server]:
         **nobody,
     )
     try:
-        made = Server(folder, count(1))
-        _wait_for(made, keeper, log)
+        made = Server(folder, count(1), keeper)
+        made.wait()
         made.execute("CREATE DATABASE migrated")
         engine = InPostgres(SecretStr(made.url("migrated"))).engine()
         migrate(engine)
@@ -117,18 +152,6 @@ def server() -> Iterator[Server]:
     finally:
         keeper.stdin.close()
         keeper.wait(START_SECONDS)
-
-
-def _wait_for(made: Server, keeper: subprocess.Popen, log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            made.execute("SELECT 1")
-            return
-        except psycopg.OperationalError as error:
-            if keeper.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"Postgres did not start: {error}\n{log.read_text()}") from error
-        time.sleep(0.02)
 
 
 def _programs(folder: Path, nobody: dict) -> Path:

@@ -143,6 +143,10 @@ Session = Callable[[], AbstractAsyncContextManager[None]]
 `FrontEndFailed` in the block when another process has them."""
 
 
+STANDBY_SECONDS = 2.0
+"""How long a process waits for the session until it is plain that another has it: it looks once a second."""
+
+
 class Gateway:
     """The client's connection to Discord, watched."""
 
@@ -156,15 +160,16 @@ class Gateway:
         session: Session = nullcontext,
     ) -> None:
         self._client, self._down_seconds, self._watch_seconds, self._clock = client, down_seconds, watch_seconds, clock
-        self._session, self._waits = session, True
+        self._session, self._waits, self._waits_since = session, True, clock()
         self._down_since: float | None = clock()
 
     def trouble(self) -> str:
-        """What is wrong, as a sentence; empty while connected."""
-        if self._up:
+        """What is wrong, as a sentence; empty while connected, and while another process is: whoever replaces processes
+        one by one ends none before the next is ready."""
+        if self._up or (self._waits and self._clock() - self._waits_since > STANDBY_SECONDS):
             return ""
         if self._waits:
-            return "another process has the session with Discord's gateway; this one waits for it"
+            return "it is looked whether another process has the session with Discord's gateway"
         down = self._clock() - (self._clock() if self._down_since is None else self._down_since)
         return f"Discord's gateway has been down for {down:.0f} s"
 
@@ -179,6 +184,7 @@ class Gateway:
     async def run(self) -> None:
         """Take events in until cancelled, once the session is this process'. Raises `FrontEndFailed` where Discord
         refuses the bot, or when the gateway was down for too long."""
+        self._waits_since = self._clock()
         async with self._session():
             self._waits, self._down_since = False, self._clock()
             await self._connected()

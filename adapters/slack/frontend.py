@@ -22,6 +22,7 @@ from adapters.port import (
     Inbound,
     Invocation,
     MessageRef,
+    NotDispatched,
     NotSafe,
     Pace,
     Place,
@@ -44,6 +45,7 @@ from adapters.slack.native import CLOSED, NOT_INSTALLED, Native
 from adapters.slack.posting import Poster
 from adapters.slack.private import Private
 from adapters.slack.sealed import Seal
+from adapters.slack.workspaces import TokensUnread
 
 log = structlog.get_logger()
 
@@ -227,7 +229,10 @@ class SlackFrontEnd:
     async def fetch(self, invocation: Invocation, attachment: Attachment) -> bytes | Unfetched | SendError:
         """A file's content, or the messages above a mention with their authors."""
         where = _where(attachment.ref)
-        client = await self._native.workspaces.client(invocation.place.tenant)
+        try:
+            client = await self._native.workspaces.client(invocation.place.tenant)
+        except TokensUnread as error:
+            return NotDispatched(str(error))
         if client is None:
             return NOT_INSTALLED
         if text_at(where, "thread"):

@@ -36,6 +36,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.manifest import missing_scopes
 from adapters.slack.names import parts_of, tenant_of
+from adapters.slack.workspaces import TokensUnread
 
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
@@ -115,7 +116,7 @@ class Installations(AsyncInstallationStore):
 
     `secret` encrypts what is kept: it is the app's client secret, so a new one makes all tokens unreadable. Tables are
     made at first use. Errors of the database are SQLAlchemy's, so `engine` should hide parameters. What was looked up
-    is believed for `known_seconds`, where other processes change it too.
+    is believed for `known_seconds`, where other processes change it too, and longer while the database does not answer.
     """
 
     def __init__(self, engine: sa.Engine, secret: str, *, known_seconds: float = math.inf) -> None:
@@ -211,7 +212,12 @@ class Installations(AsyncInstallationStore):
         enterprise, team = parts_of(tenant)
         changes = self._changes
         for each in dict.fromkeys((team, None) if enterprise else (team,)):
-            bot = await self.async_find_bot(enterprise_id=enterprise, team_id=each)
+            try:
+                bot = await self.async_find_bot(enterprise_id=enterprise, team_id=each)
+            except sa.exc.DBAPIError as error:
+                if known is not None:
+                    return known[0]
+                raise TokensUnread("the database with the tokens of workspaces does not answer") from error
             if bot is not None and bot.bot_token:
                 if changes == self._changes and len(self._cached) < MOST_CACHED:
                     self._cached[tenant] = (bot, now)

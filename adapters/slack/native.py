@@ -13,7 +13,7 @@ from adapters.slack.errors import CALL_ERRORS, REINSTALL, send_error
 from adapters.slack.files import Files
 from adapters.slack.names import text_at
 from adapters.slack.plan_stream import Chunks
-from adapters.slack.workspaces import Workspaces
+from adapters.slack.workspaces import TokensUnread, Workspaces
 
 METADATA = "panelist_post"
 
@@ -50,7 +50,10 @@ class Native:
         """One call in the name of a place's workspace."""
         if self.closed:
             return CLOSED
-        client = await self.workspaces.client(place.tenant)
+        try:
+            client = await self.workspaces.client(place.tenant)
+        except TokensUnread as error:
+            return NotDispatched(str(error))
         if client is None:
             return NOT_INSTALLED
         try:

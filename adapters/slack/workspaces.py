@@ -8,7 +8,7 @@ from typing import Protocol
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.port import FrontEndFailed
+from adapters.port import FrontEndFailed, NotSafe
 from adapters.slack.config import SLACK_API
 from adapters.slack.errors import CALL_ERRORS, code_of, trouble_of
 from adapters.slack.names import covers, tenant_of, text_at
@@ -30,8 +30,12 @@ class Identity:
     name: str = ""
 
 
+class TokensUnread(NotSafe):
+    """Tokens cannot be read at the moment."""
+
+
 class Tokens(Protocol):
-    """Whose token speaks for a tenant."""
+    """Whose token speaks for a tenant. Whoever cannot tell now raises `TokensUnread`."""
 
     async def token_of(self, tenant: str) -> str | None:
         """The bot's token there; None where it is not installed."""

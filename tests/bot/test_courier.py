@@ -34,7 +34,7 @@ from adapters.port import (
     Unreadable,
 )
 from bot.courier import Courier
-from bot.errors import StoreFailed
+from bot.errors import Disowned, StoreFailed
 from bot.stored import Posted
 from bot.tries import UNKNOWN_TRIES, Patience
 from bot.watching import PostSettled, PostUnsure
@@ -56,7 +56,7 @@ class Rows:
         self.told: list[tuple[str, str]] = []
         self.why: dict[str, str] = {}
         self.threads: dict[str, ThreadRef] = {}
-        self.refuses = False
+        self.refuses = self.disowned = False
 
     def left_sending(self, *keys: str) -> None:
         """A process that is gone was sending these."""
@@ -75,6 +75,10 @@ class Rows:
             return self.posts[key]
         self._note(Posted(key, "sending"))
         return None
+
+    async def refuse_others(self, run_id: str) -> None:
+        if self.disowned:
+            raise Disowned(run_id)
 
     async def sent(self, key: str, ref: MessageRef) -> None:
         self._note(replace(self.posts[key], state="sent", ref=ref))
@@ -627,6 +631,17 @@ async def test_fault_38_runs_in_one_place_share_its_pace_and_each_keeps_its_orde
         assert late - early + 1 <= 2 + (times[late] - times[early] + 0.03) / 0.04
     for run in threads:
         assert [key for _, key in front.times if key.startswith(run)] == [f"{run}/{number}" for number in range(4)]
+
+
+async def test_no_board_is_shown_of_a_run_that_another_process_has(house, front, rows):
+    thread = await house.thread()
+    rows.disowned = True
+    with pytest.raises(ExceptionGroup) as caught:
+        async with house.delivery(thread) as delivery:
+            delivery.show(lambda: board("old"), last=False)
+            await delivery.settled()
+    assert caught.group_contains(Disowned)
+    assert front.boards() == []
 
 
 async def test_the_tries_of_the_last_board_keep_the_pace_too(rows):

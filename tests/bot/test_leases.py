@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from bot.errors import StoreUnusable
 from bot.leases import Lease, Leases
-from bot.runs_at import WORKERS, InPostgres
+from bot.runs_at import InPostgres
+from bot.spaces import WORKERS
 from tests.cutting_proxy import proxied
 
 ONE, TWO = Lease(7, "one"), Lease(7, "two")

@@ -21,6 +21,12 @@ log = structlog.get_logger()
 
 BEAT_SECONDS = 0.5
 
+STRAYS_SECONDS = 30.0
+"""How often it is looked for runs that nobody owns and nobody can go on with."""
+
+MONEY_BEATS = 4
+"""In how many beats it is once added up what was spent today: there may be hundreds of thousands of rounds."""
+
 
 class Presence:
     """The heartbeat of one process. `takeover` is what looks after the others, where this one carries runs out."""
@@ -39,6 +45,8 @@ class Presence:
         self._takeover = takeover
         self._lease = worker_lease(ownership.me.worker)
         self._steady_since: float | None = None
+        self._strays_at = 0.0
+        self._beats = 0
         self._missed: Collection[RoundId] = frozenset()
         self._strayed: Collection[RoundId] = frozenset()
 
@@ -51,16 +59,23 @@ class Presence:
                 if self._steady_since is not None:
                     log.warning("presence.interrupted", why=str(error))
                 self._steady_since = None
+            except Exception:
+                # Whatever it was: who says no more that it lives is thought dead, and would go on all the same.
+                log.exception("presence.broke")
+                self._steady_since = None
             await asyncio.sleep(BEAT_SECONDS)
 
     async def beat(self) -> None:
         """Say that this process lives, and do what it then learns. Raises `StoreFailed`."""
         live, started = set(self._conductor.live), set(self._line.started)
-        beat = await self._ownership.beat(self._ledger.open, day_start(time.time()))
+        counts = bool(self._ledger.budgets.day) and self._beats % MONEY_BEATS == 0
+        self._beats += 1
+        beat = await self._ownership.beat(self._ledger.open, day_start(time.time()) if counts else None)
         self._obeyed(beat, live)
         self._gave_room(started - live - beat.mine)
-        self._ledger.told(beat.charged, beat.elsewhere)
-        self._line.told(beat.waiting)
+        if counts:
+            self._ledger.told(beat.charged, beat.elsewhere)
+        self._line.told(beat.waiting, beat.accepted)
         now = asyncio.get_running_loop().time()
         if self._steady_since is None:
             self._steady_since = now
@@ -69,6 +84,9 @@ class Presence:
             self._steady_since = None
         elif self._takeover is not None and now - self._steady_since >= STEADY_SECONDS:
             await self._takeover.look(beat.others)
+            if now >= self._strays_at:
+                self._strays_at = now + STRAYS_SECONDS
+                await self._takeover.strays()
 
     def _obeyed(self, beat: Beat, live: set[RoundId]) -> None:
         for round_id in beat.stops:

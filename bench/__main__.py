@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import ack, delivery, durability, fanout, first_answer, kill, library, panel, runs, startup
+from bench import ack, delivery, durability, fanout, first_answer, kill, library, panel, runs, scale, startup
 from bench.document import COLUMNS, markdown, refreshed
 from bench.machine import describe
 from bench.results import Made, merged, read, write
@@ -26,6 +26,7 @@ CASES: dict[str, Callable[[Options], Awaitable[list[Row]]]] = {
     ack.CASE: ack.run,
     delivery.CASE: delivery.run,
     kill.CASE: kill.run,
+    scale.CASE: scale.run,
     library.CASE: library.run,
 }
 
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds=args.seconds,
         peers=args.peers,
         kills=args.kills,
+        workers=args.workers,
     )
     return asyncio.run(_run(args.cases or list(CASES), options, shlex.join(["python", "-m", "bench", *words])))
 
@@ -56,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     default = Options()
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the project on this machine.")
     parser.add_argument("cases", nargs="*", type=_case, metavar="case", help=f"of {', '.join(CASES)}; or all")
-    parser.add_argument("--sizes", type=_sizes, default=default.sizes, help="panels or runs in flight, as in 1,10,100")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=default.sizes, help="panels or runs in flight, as in 1,10,100; workers in scale"
+    )
     parser.add_argument(
         "--repeats", type=int, default=default.repeats, help="fresh processes per row of fanout, durability and runs"
     )
@@ -67,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--channels", type=int, default=default.channels, help="channels they are asked in")
     parser.add_argument("--seconds", type=float, default=default.seconds, help="how long ack delivers events")
     parser.add_argument("--kills", type=int, default=default.kills, help="how often kill kills")
+    parser.add_argument(
+        "--workers", type=int, default=default.workers, help="in kill so many on one Postgres as well, where over 1"
+    )
     parser.add_argument("--markdown", action="store_true", help="measure nothing; print the last results as tables")
     parser.add_argument(
         "--refresh", type=Path, metavar="FILE", help="measure nothing; put the last results into this document's tables"

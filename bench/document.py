@@ -103,6 +103,29 @@ COLUMNS: Mapping[str, tuple[str, Columns]] = {
             ("first_answer_s", "command to first answer s"),
         ),
     ),
+    "scale": (
+        "workers",
+        (
+            ("runs", "runs"),
+            ("runs_per_s", "runs/s"),
+            ("cores_used", "cores used"),
+            ("cores_of_the_bench", "cores of the bench"),
+            ("cpu_ms_per_run", "CPU ms/run"),
+            ("worker_ms_per_run", "workers"),
+            ("gateway_ms_per_run", "gateway"),
+            ("postgres_ms_per_run", "Postgres"),
+            ("postgres_share", "share of Postgres"),
+            ("wal_kb_per_run", "WAL kB/run"),
+            ("database_kb_per_run", "database kB/run"),
+            ("rows_per_run", "rows/run"),
+            ("connections_per_process", "connections/process"),
+            ("p99_s", "p99 s"),
+            ("ack_p99_ms", "ack p99 ms"),
+            ("takeover_s", "takeover s"),
+            ("posts_lost", "posts lost"),
+            ("posts_doubled", "posts doubled"),
+        ),
+    ),
     "kill": (
         "kills",
         (
@@ -115,6 +138,7 @@ COLUMNS: Mapping[str, tuple[str, Columns]] = {
             ("recorded_calls_repeated", "paid twice"),
             ("quarantined", "quarantined"),
             ("cut_off_calls_repeated", "cut off, asked again"),
+            ("takeovers", "taken over"),
         ),
     ),
 }

@@ -13,7 +13,8 @@ Figure = float | int | str | None
 class Options:
     """What a whole bench is run with. `delay` is the mock model's in seconds; `repeats` are fresh processes per row;
     without `sizes` every case has its own. `panels` and `channels` are those of delivery; for `seconds` ack delivers
-    events. With `peers` fanout measures other libraries too; `kill` kills a process `kills` times."""
+    events. With `peers` fanout measures other libraries too; `kill` kills a process `kills` times, and then,
+    where there are more `workers` than one, as many workers on one Postgres."""
 
     sizes: tuple[int, ...] = ()
     repeats: int = 3
@@ -23,6 +24,7 @@ class Options:
     seconds: float = 20.0
     peers: bool = False
     kills: int = 20
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,8 +118,8 @@ def there_is_a_wheel() -> bool:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
-    """A server until the block ends."""
+def server(**settings: str) -> Iterator[Server]:
+    """A server until the block ends, with other `settings` than tests have where they are given."""
     folder = Path(tempfile.mkdtemp(prefix="panelist-postgres-", dir="/tmp"))
     nobody = {"user": "nobody", "group": _group(), "extra_groups": []} if os.geteuid() == 0 else {}
     if nobody:
@@ -129,9 +129,9 @@ def server() -> Iterator[Server]:
     subprocess.run(
         [programs / "initdb", "-D", data, *options], check=True, stdout=subprocess.DEVNULL, cwd=folder, **nobody
     )
-    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    given = [word for name, value in (_SETTINGS | settings).items() for word in ("-c", f"{name}={value}")]
     keeper = subprocess.Popen(
-        ["sh", "-c", _KEEPER, "sh", programs / "postgres", "-D", data, "-k", folder, *settings],
+        ["sh", "-c", _KEEPER, "sh", programs / "postgres", "-D", data, "-k", folder, *given],
         stdin=subprocess.PIPE,
         stdout=log.open("wb"),
         stderr=subprocess.STDOUT,

@@ -40,15 +40,22 @@ class Takeover:
         silent = [other for other in others if other.silent >= SILENT_SECONDS]
         if not silent or not await self._leases.try_lock(REAPER):
             return
-        for other in silent:
-            frozen = other.silent >= FROZEN_SECONDS
-            free = await self._leases.try_lock(lease := worker_lease(other.worker))
-            try:
-                if free or frozen:
-                    await self._take_over(other, frozen=not free)
-            finally:
-                if free:
-                    await self._leases.unlock(lease)
+        try:
+            for other in silent:
+                await self._look_at(other)
+        finally:
+            # Kept, it would keep the others from taking over from this one once it is frozen.
+            await self._leases.unlock(REAPER)
+
+    async def _look_at(self, other: Other) -> None:
+        frozen = other.silent >= FROZEN_SECONDS
+        free = await self._leases.try_lock(lease := worker_lease(other.worker))
+        try:
+            if free or frozen:
+                await self._take_over(other, frozen=not free)
+        finally:
+            if free:
+                await self._leases.unlock(lease)
 
     async def _take_over(self, other: Other, *, frozen: bool) -> None:
         left = await self._ownership.left_by(other.worker)

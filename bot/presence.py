@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import structlog
 
 from bot.conduct import Conductor
 from bot.errors import StoreFailed
 from bot.leases import Leases
-from bot.ownership import Beat, Ownership
+from bot.ownership import Beat, Other, Ownership
 from bot.receipts import Ledger
 from bot.rounds import RoundId
 from bot.shared_line import SharedLine
@@ -26,6 +26,10 @@ STRAYS_SECONDS = 30.0
 
 MONEY_BEATS = 4
 """In how many beats it is once added up what was spent today: there may be hundreds of thousands of rounds."""
+
+LATE_SECONDS = 2.0
+"""From one beat to the next: where it takes longer the database stood still, or this process did. All others may look
+silent then who were held up as well."""
 
 
 class Presence:
@@ -47,6 +51,8 @@ class Presence:
         self._steady_since: float | None = None
         self._strays_at = 0.0
         self._beats = 0
+        self._beaten = 0.0
+        self._looks = False
         self._missed: Collection[RoundId] = frozenset()
         self._strayed: Collection[RoundId] = frozenset()
 
@@ -77,16 +83,30 @@ class Presence:
             self._ledger.told(beat.charged, beat.elsewhere)
         self._line.told(beat.waiting, beat.accepted)
         now = asyncio.get_running_loop().time()
-        if self._steady_since is None:
+        if self._steady_since is None or now - self._beaten > LATE_SECONDS:
             self._steady_since = now
+        self._beaten = now
         if not self._leases.holds(self._lease):
             # Its own lock comes first: who has none must not say that others are dead.
             self._steady_since = None
-        elif self._takeover is not None and now - self._steady_since >= STEADY_SECONDS:
-            await self._takeover.look(beat.others)
+        elif self._takeover is not None and now - self._steady_since >= STEADY_SECONDS and not self._looks:
+            self._looks = True
+            self._line.spawn(self._look(self._takeover, beat.others), "takeover")
+
+    async def _look(self, takeover: Takeover, others: Sequence[Other]) -> None:
+        """Beside the heartbeat: telling threads that their runs cannot go on takes longer than a process may be silent
+        for."""
+        try:
+            await takeover.look(others)
+            now = asyncio.get_running_loop().time()
             if now >= self._strays_at:
                 self._strays_at = now + STRAYS_SECONDS
-                await self._takeover.strays()
+                await takeover.strays()
+        except StoreFailed as error:
+            log.warning("takeover.interrupted", why=str(error))
+            self._steady_since = None
+        finally:
+            self._looks = False
 
     def _obeyed(self, beat: Beat, live: set[RoundId]) -> None:
         for round_id in beat.stops:

@@ -51,6 +51,7 @@ class Takeover:
             for other in silent:
                 await self._look_at(other)
         finally:
+            # Kept, it would keep the others from taking over from this one once it is frozen.
             if mine:
                 await self._leases.unlock(REAPER)
 

@@ -4,9 +4,11 @@ import asyncio
 import signal
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 
+from bot.takeover import FROZEN_SECONDS
 from tests.desk import WHOLE
 from tests.scale_house import SLACK_SECONDS, probed, scale_house, until
 
@@ -174,3 +176,35 @@ async def test_scale_a_run_of_another_plan_is_told_when_its_worker_is_gone_and_t
     assert house.posts(runs[0]) == {"root": 1, "another_version": 1}
     assert [call.worker for call in house.model.made(topics=["older"])] == ["worker-0"] * 6
     assert house.doubled() == []
+
+
+async def test_scale_a_disk_that_hangs_makes_no_worker_look_frozen_to_another(house, postgres):
+    house.environment["PANELIST_RUNS_IN_FLIGHT"] = "2"
+    name = house.rows("SELECT current_database()")[0][0]
+    house.rows(f"ALTER DATABASE {name} SET synchronous_commit = 'on'")
+    await house.started("gateway", "worker-0", "worker-1")
+    sites = await house.install(workspaces=1, channels=4)
+    house.model.let.clear()
+    runs = await asyncio.gather(*(house.ask(f"run{number}", site) for number, site in enumerate(sites)))
+    await until(lambda: len(house.model.calls) == 24)
+    with hung_commits(postgres):
+        await asyncio.sleep(FROZEN_SECONDS + 1.0)
+    house.model.let.set()
+
+    await house.whole(*runs)
+    assert house.rows("SELECT count(*) FROM takeovers") == [(0,)]
+    assert house.doubled() == []
+    assert len(house.model.calls) == 28
+    assert all("run.disowned" not in served.log() for served in house.processes.values())
+
+
+@contextmanager
+def hung_commits(postgres):
+    """Have every commit wait, as for a disk; all else is answered. They wait for a standby that is not there."""
+    try:
+        postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        postgres.execute("SELECT pg_reload_conf()")
+        yield
+    finally:
+        postgres.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        postgres.execute("SELECT pg_reload_conf()")

@@ -38,6 +38,7 @@ from bot.runs_at import InFolder, InPostgres, RunsAt, runs_at
 from bot.shared_line import SharedLine
 from bot.sharing import Sharing
 from bot.store import Store, day_start
+from bot.transactions import Transactions
 from bot.watching import Watch, unwatched
 from teams.catalog import Catalog
 from teams.reading import read_document
@@ -99,9 +100,10 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
         engine = at.engine()
         migrate(engine)
         store = Store(engine, owner="" if sharing is None else sharing.me.token)
+        tokens = Transactions(at.tokens_engine(), name="tokens", together=1) if isinstance(at, InPostgres) else None
         try:
             spent = await store.charged_since(day_start(time.time()))
-            shared = None if sharing is None else sharing.buckets(store)
+            shared = None if sharing is None or tokens is None else sharing.buckets(tokens)
             courier = Courier(fronts, store, reached=plan.reached, watch=plan.watch, shared=shared)
             ledger = Ledger(plan.tariff, plan.budgets, spent)
             box = BlackBox(plan.folder / at.black_box(plan.worker))
@@ -138,6 +140,8 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
                     # Whoever goes on with what is left need not wait until this process counts as dead.
                     await line.ownership.leave()
         finally:
+            if tokens is not None:
+                await tokens.close()
             await store.close()
 
 

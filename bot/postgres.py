@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import StrDumper
 from pydantic import SecretStr
+from sqlalchemy.engine.interfaces import IsolationLevel
 
 POOL = 3
 """Connections for our own tables: one thread writes, and others are for a moment only."""
@@ -31,6 +32,9 @@ _PARAMETERS = {
 """What a connection is made with where the URL does not say otherwise (libpq, "Parameter Key Words")."""
 
 _OURS = {"lock_timeout": "2s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "15s"}
+_TOKENS = {**_OURS, "synchronous_commit": "off"}
+"""Where the server fails, a token that was taken may be there again; nobody waits for a disk for one."""
+
 _STEPS = {"idle_in_transaction_session_timeout": "60s"}
 
 
@@ -38,6 +42,11 @@ def postgres_engine(url: SecretStr, *, looks_first: bool = False) -> sa.Engine:
     """An engine for our own tables. With `looks_first` a connection is tried before it is used, for whoever does not
     try again by itself where the server was started anew meanwhile."""
     return _engine(url, _OURS, pool_size=POOL, max_overflow=0, pool_timeout=10, pool_pre_ping=looks_first)
+
+
+def postgres_tokens_engine(url: SecretStr) -> sa.Engine:
+    """An engine for what all processes take from the same rows, each statement by itself: none is held longer."""
+    return _engine(url, _TOKENS, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=1, pool_timeout=10)
 
 
 def postgres_reader(url: SecretStr) -> sa.Engine:
@@ -71,11 +80,13 @@ def named(url: SecretStr) -> str:
     return f"{name} on {given.get('host') or given.get('hostaddr') or 'this machine'}"
 
 
-def _engine(url: SecretStr, session: dict[str, str], **pool: Any) -> sa.Engine:
+def _engine(
+    url: SecretStr, session: dict[str, str], isolation_level: IsolationLevel = "READ COMMITTED", **pool: Any
+) -> sa.Engine:
     # The engine's own URL has no password, so nothing can print one.
     shown = sa.URL.create("postgresql+psycopg", database=named(url))
     engine = sa.create_engine(
-        shown, isolation_level="READ COMMITTED", use_native_hstore=False, hide_parameters=True, **pool
+        shown, isolation_level=isolation_level, use_native_hstore=False, hide_parameters=True, **pool
     )
 
     @sa.event.listens_for(engine, "do_connect")

@@ -85,6 +85,12 @@ class InPostgres:
 
         return postgres_engine(self.url)
 
+    def tokens_engine(self) -> sa.Engine:
+        """An engine for the pace that all processes share."""
+        from bot.postgres import postgres_tokens_engine
+
+        return postgres_tokens_engine(self.url)
+
     def steps_engine(self) -> sa.Engine:
         """As in a folder."""
         from bot.postgres import postgres_steps_engine

@@ -1,6 +1,9 @@
 """Pace where several processes send to one place: its bucket is a row of the database, by the database's clock.
 
 Who is the most urgent is known within each process only; between processes tokens go to whoever comes first.
+
+Rows are taken from one by one, outside of the store's transactions: in those each would be held until a disk had
+written what it was taken with, and all that sends to the place would wait, and intake behind it.
 """
 
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 from adapters.port import Pace
 from bot.pace import Refill
 from bot.schema import paces
-from bot.transactions import Transacting
+from bot.transactions import Transacting, Transactions
 
 NOW: sa.ColumnElement[float] = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 
@@ -23,7 +26,7 @@ FORGOTTEN_SECONDS = 3_600.0
 class SharedBucket:
     """The bucket of one place. Its methods raise `StoreFailed`."""
 
-    store: Transacting
+    tokens: Transactions
     place: str
     pace: Pace
 
@@ -38,12 +41,12 @@ class SharedBucket:
                 return Refill(True, float(row.full_in))
             return Refill(False, float(connection.execute(_LEFT, values).scalar_one()))
 
-        return await self.store.do(take)
+        return await self.tokens.do(take)
 
     async def hold(self, seconds: float) -> None:
         """Have no token for so long, and then one and no more."""
         values = {"place": self.place, "held": seconds + (self.pace.burst - 1) * self._each}
-        await self.store.do(lambda connection: connection.execute(_HOLD, values))
+        await self.tokens.do(lambda connection: connection.execute(_HOLD, values))
 
     @property
     def _each(self) -> float:

@@ -17,6 +17,7 @@ from bot.shared_pace import SharedBucket
 from bot.spaces import job_lease
 from bot.store import Store
 from bot.takeover import Takeover
+from bot.transactions import Transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class Sharing:
         """Whether it carries runs out."""
         return self.me.role != "gateway"
 
-    def buckets(self, store: Store) -> Callable[[Hashable, Pace], SharedBucket]:
+    def buckets(self, tokens: Transactions) -> Callable[[Hashable, Pace], SharedBucket]:
         """The buckets that all processes send to a place by."""
 
-        return lambda to, pace: SharedBucket(store, json.dumps(_texts(to)), pace)
+        return lambda to, pace: SharedBucket(tokens, json.dumps(_texts(to)), pace)
 
     def line(self, store: Store, runs: DurableRuns, conductor: Conductor, rules: Rules) -> SharedLine:
         """The line of this process."""

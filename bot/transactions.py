@@ -42,13 +42,14 @@ class Transacting(Protocol):
 
 
 class Transactions:
-    """What is done with the run database of this process, by any number of tasks of one event loop."""
+    """What is done with the run database of this process, by any number of tasks of one event loop; at most so many
+    `together` in one transaction. `name` is that of its thread."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: sa.Engine, *, name: str = "store", together: int = MOST_TOGETHER) -> None:
+        self._engine, self._most = engine, together
         self._closed = False
         self._work: queue.SimpleQueue[_Work[Any]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
@@ -80,7 +81,7 @@ class Transactions:
         over, kept = False, _Kept(self._engine)
         while not over:
             together = [self._work.get()]
-            while len(together) < MOST_TOGETHER and not self._work.empty():
+            while len(together) < self._most and not self._work.empty():
                 together.append(self._work.get())
             outcomes = self._carried_out(kept, together)
             over = any(item.last for item in together)

@@ -1,11 +1,10 @@
 """The house of a process that runs panels: database, courier, conductor and intake, put together and taken apart."""
 
 import asyncio
-import gc
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from bot.courier import Courier
 from bot.database import make_folder, sole_process
 from bot.departure import Departures
 from bot.errors import StoreFailed, StoreUnusable
+from bot.garbage import collected_seldom
 from bot.intake import Intake, Parts
 from bot.leases import Leases
 from bot.line import Line
@@ -122,7 +122,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             running = (store, courier, conductor, line, plan.catalog, ledger)
             parts = Parts(*running, removals, departures, plan.rules, plan.status, reach)
             chores = Chores(store, runs, removals, departures, plan.keep_days, sharing)
-            with box.watching(), _collected_seldom():
+            with box.watching(), collected_seldom():
                 async with runs:
                     try:
                         if isinstance(line, SharedLine) and sharing is not None:
@@ -151,20 +151,6 @@ def _line(
     if sharing is None:
         return Line(store, runs, rules.runs_in_flight, rules.runs_waiting)
     return sharing.line(store, runs, conductor, rules)
-
-
-@contextmanager
-def _collected_seldom() -> Iterator[None]:
-    """Have the garbage collector look seldom, and never at what was there before: with hundreds of runs in flight it
-    otherwise walks over all of them again and again. Reference counts free nearly everything all the same."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def served_folder(home: Path) -> Path:

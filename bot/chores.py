@@ -49,6 +49,8 @@ class Chores:
                     looks += 1
             except StoreFailed as error:
                 log.warning("chores.not_done", why=str(error))
+            except Exception:
+                log.exception("chores.broke")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _go_on(self) -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from adapters.port import Doc, ThreadRef
 from bot import digest, notices, render
+from bot.background import come_true
 from bot.courier import Courier
 from bot.delivery import Delivery
 from bot.errors import Disowned, PutOff, StoreFailed, sole
@@ -83,6 +84,7 @@ class Conductor:
 
     async def conduct(self, round_id: RoundId, record: StepRecord) -> None:
         """Carry out a round of a run, from where it stands. Raises `PutOff` when the process pauses before its end."""
+        await self._superseded(round_id)
         stored = await self._store.begin(round_id)
         if stored is None:
             self._forget(round_id)
@@ -109,9 +111,28 @@ class Conductor:
             if live.over:
                 self._forget(round_id)
 
+    async def _superseded(self, round_id: RoundId) -> None:
+        """Where a round is under way here and was begun again beside that, the one before makes way."""
+        before = self.live.get(round_id)
+        if before is None:
+            return
+        log.warning("run.begun_twice", run=str(round_id))
+        before.superseded = True
+        before.dropped.set()
+
+        async def gone() -> bool:
+            return self.live.get(round_id) is not before
+
+        await come_true(gone, 0.05)
+
     async def abandon(self, round_id: RoundId, *, strange: bool = False) -> None:
         """End a round that nobody will carry out, for its record is lost, or it was begun by a `strange` version; its
         thread is told."""
+        before = await self._store.get(round_id.run)
+        if before is not None and before.invocation.place.surface not in self._courier.fronts:
+            # There is nobody to tell it by. It waits for a start with its front end.
+            log.error("run.waits", run=str(round_id), front_end=before.invocation.place.surface)
+            return
         stored = await self._store.begin(round_id)
         if stored is None:
             return
@@ -181,6 +202,8 @@ class Conductor:
                 raise PutOff
             await until_stopped(self._in_thread(live), live.dropped)
         except Stopped:
+            if live.superseded:
+                raise PutOff from None
             await self._end(live, "stopped")
         except Exception as error:
             if isinstance(sole(error), StoreFailed | PutOff):

@@ -157,6 +157,7 @@ class Courier:
             found = thread is not None
             if thread is None:
                 await self.lane(invocation.place).turn(lambda: URGENT)
+                await self.outbox.refuse_others(run_id)
                 thread = await guarded(front.open_thread(invocation, root, key=key), BREAKS)
             if isinstance(thread, ThreadRef):
                 self.reached("before_mark")

@@ -222,6 +222,7 @@ class _Posts:
                 await self._give_up(item, error)
                 return
             await self._lane.turn(lambda: item.urgency)
+            await desk.outbox.refuse_others(desk.run_id)
 
     async def _looked_for(self, key: str) -> "SendError | _NotThere | None":
         """None when the post stands and is noted; else that it does not, or why that cannot be told."""

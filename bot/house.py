@@ -114,6 +114,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             conductor = Conductor(store, courier, work, ledger, status=plan.status, blamed=blamed)
             carries = sharing is None or sharing.carries
             runs = DurableRuns(at, conductor.conduct, executor=plan.worker, carries=carries)
+            runs.ours = store.owns if store.shared else None
             line = _line(plan.rules, store, runs, conductor, sharing)
             removals = Removals(store, courier, runs, line, sharing)
             departures = Departures(store, conductor, runs, line)

@@ -147,7 +147,7 @@ class Leases:
         for lease in held:
             if lease not in self._held:
                 await self._ask("SELECT pg_advisory_unlock(%s, %s)", lease.numbers)
-            elif lease in again:
+            elif lease in again or await self._taken_again(lease):
                 self._told(lease, "held")
             else:
                 del self._held[lease]

@@ -142,6 +142,9 @@ class Line(Background):
             self.spawn(self._start_waiting(), "start what waits")
         self._settle()
 
+    def drain(self) -> None:
+        """Take nothing more that others could begin. What waits in this process alone is begun at its next start."""
+
     async def settled(self) -> None:
         """Wait until nothing is under way and nothing waits."""
         await self._all_over.wait()

@@ -34,6 +34,7 @@ class LiveRun:
     progress: Progress = field(default_factory=Progress)
     events: list[RunEvent] = field(default_factory=list)
     over: bool = False
+    superseded: bool = False
 
     @property
     def id(self) -> str:

@@ -21,6 +21,10 @@ from bot.transactions import AT_ONCE, PATIENCE, Transacting
 Role = Literal["all", "gateway", "worker"]
 """What a process does: takes questions in and carries runs out; only the one; only the other."""
 
+FROZEN_SECONDS = 10.0
+"""For how long a worker that holds its lock may tell nothing before its runs are taken from it. A stopped process looks
+like a slow one: whoever wakes up finds that it owns nothing any more."""
+
 KNOWN_SECONDS = 30.0
 """For how long what a process has open is counted that tells nothing any more: by then others have its runs."""
 
@@ -56,14 +60,15 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a process learns when it says that it lives: what of its own runs is to stop, which runs under way it owns,
-    which are its own or were when it was started before, how many wait for anybody, who else has runs; and in US
-    dollars what ended today and what is open elsewhere."""
+    """What a process learns when it says that it lives: what of its own runs is to stop, and which runs under way it
+    owns; all that it or an earlier incarnation of it owns (`mine`); how many runs wait for anybody, and how many of all
+    were accepted and not begun; who else has runs; and in US dollars what ended today and what is open elsewhere."""
 
     stops: tuple[RoundId, ...]
     owned: frozenset[RoundId]
     mine: frozenset[RoundId]
     waiting: int
+    accepted: int
     others: tuple[Other, ...]
     charged: float
     elsewhere: float
@@ -75,7 +80,7 @@ class Left:
 
     round_id: RoundId
     status: Status
-    owner: str
+    owner: str | None
 
 
 class Ownership:
@@ -111,8 +116,9 @@ class Ownership:
 
         return await self._store.do(left, PATIENCE)
 
-    async def beat(self, open_: float, today: float) -> Beat:
-        """Say that this process lives, and how many US dollars are open in it. `today` is when the day began."""
+    async def beat(self, open_: float, today: float | None) -> Beat:
+        """Say that this process lives, and how many US dollars are open in it. `today` is when the day began; without
+        it, money is not asked for, and is 0."""
         me = self.me
         mine = sa.select(runs.c.id, runs.c.round, runs.c.stop_by, runs.c.status, runs.c.owner).where(
             runs.c.status.in_(UNFINISHED), runs.c.owner.startswith(f"{me.worker}/", autoescape=True)
@@ -124,21 +130,40 @@ class Ownership:
             )
             all_mine = list(connection.execute(mine))
             rows = [row for row in all_mine if row.status == "running" and row.owner == me.token]
-            waiting = connection.execute(_WAITING).scalar_one()
+            waiting = connection.execute(_WAITING).one()
             others = [Other(row.worker, float(row.silent)) for row in connection.execute(_OTHERS, {"me": me.worker})]
-            money = connection.execute(_MONEY, {"me": me.worker, "today": today}).one()
+            spent = (0.0, 0.0) if today is None else _spent(connection, me.worker, today)
             stops = tuple(RoundId(row.id, row.round) for row in rows if row.stop_by is not None)
             owned, ever = frozenset(_rounds(rows)), frozenset(_rounds(all_mine))
-            return Beat(stops, owned, ever, waiting, tuple(others), float(money.charged), float(money.elsewhere))
+            return Beat(stops, owned, ever, waiting.free, waiting.of_all, tuple(others), *spent)
 
         return await self._store.do(beat, AT_ONCE)
 
     async def left_by(self, worker: str) -> list[Left]:
         """The runs of a worker that are not over."""
-        theirs = (runs.c.owner.startswith(f"{worker}/", autoescape=True), runs.c.status.in_(UNFINISHED))
-        query = sa.select(runs.c.id, runs.c.round, runs.c.status, runs.c.owner).where(*theirs).order_by(runs.c.turn)
+        theirs = runs.c.owner.startswith(f"{worker}/", autoescape=True)
+        return await self._left(runs.c.status.in_(UNFINISHED), theirs)
+
+    async def left_by_nobody(self) -> list[Left]:
+        """The runs under way that nobody owns: they were handed on, and nobody began them yet."""
+        return await self._left(runs.c.status == "running", runs.c.owner.is_(None))
+
+    async def _left(self, *which: sa.ColumnElement[bool]) -> list[Left]:
+        query = sa.select(runs.c.id, runs.c.round, runs.c.status, runs.c.owner).where(*which).order_by(runs.c.turn)
         rows = await self._store.do(lambda connection: list(connection.execute(query)), AT_ONCE)
         return [Left(RoundId(row.id, row.round), row.status, row.owner) for row in rows]
+
+    async def adopt(self, left: Left) -> None:
+        """Be the owner of a run, to end it."""
+        theirs = sa.update(runs).where(runs.c.id == left.round_id.run, runs.c.owner.is_not_distinct_from(left.owner))
+        me = self.me.token
+        await self._store.do(lambda connection: connection.execute(theirs.values(owner=me)), AT_ONCE)
+
+    async def hand_on(self, round_id: RoundId) -> None:
+        """Let go of a run that an earlier incarnation of this worker had under way."""
+        mine = (runs.c.owner.startswith(f"{self.me.worker}/", autoescape=True), runs.c.owner != self.me.token)
+        this = sa.update(runs).where(runs.c.id == round_id.run, *mine).values(owner=None)
+        await self._store.do(lambda connection: connection.execute(this), PATIENCE)
 
     async def disown(self, left: Sequence[Left]) -> None:
         """Take runs from the owner they had, so that it can say nothing more in their name; what was under way is
@@ -190,7 +215,10 @@ _FREE = (
     # What another process is taking at this moment is passed over, not waited for.
     .with_for_update(skip_locked=True)
 )
-_WAITING = sa.select(sa.func.count()).where(runs.c.status == "accepted", runs.c.owner.is_(None))
+# `of_all` are also those whose threads are being opened, or that were taken and not begun.
+_WAITING = sa.select(
+    sa.func.count().label("of_all"), sa.func.count().filter(runs.c.owner.is_(None)).label("free")
+).where(runs.c.status == "accepted")
 _WORKER = sa.func.split_part(runs.c.owner, "/", 1)
 _OWNERS = (
     sa.select(_WORKER.label("worker"))
@@ -238,5 +266,10 @@ def _rounds(rows: Iterable[Any]) -> list[RoundId]:
     return [RoundId(row.id, row.round) for row in rows]
 
 
-def _worker(owner: str) -> str:
-    return owner.partition("/")[0]
+def _worker(owner: str | None) -> str:
+    return (owner or "").partition("/")[0]
+
+
+def _spent(connection: sa.Connection, me: str, today: float) -> tuple[float, float]:
+    money = connection.execute(_MONEY, {"me": me, "today": today}).one()
+    return float(money.charged), float(money.elsewhere)

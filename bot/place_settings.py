@@ -50,16 +50,19 @@ def remember(connection: sa.Connection, invocation: Invocation, options: AskOpti
     _write(connection, invocation.place, PlaceSettings(options.profile, options.pillars, invocation.author, now))
 
 
-def _here(place: Place) -> tuple[sa.ColumnElement[bool], ...]:
-    columns = place_settings.c
-    return (columns.surface == place.surface, columns.tenant == place.tenant, columns.channel == channel_of(place))
+# Made once: SQLAlchemy then finds the compiled statement by identity. Every question reads the settings of its place.
+_KEY = ("surface", "tenant", "channel")
+_HERE = sa.select(place_settings).where(*(place_settings.c[name] == sa.bindparam(name) for name in _KEY))
+
+
+def _here(place: Place) -> dict[str, str]:
+    return {"surface": place.surface, "tenant": place.tenant, "channel": channel_of(place)}
 
 
 def _read(connection: sa.Connection, place: Place) -> PlaceSettings:
-    row = connection.execute(sa.select(place_settings).where(*_here(place))).one_or_none()
+    row = connection.execute(_HERE, _here(place)).one_or_none()
     return PlaceSettings() if row is None else PlaceSettings(row.profile, row.pillars, row.by, row.at)
 
 
 def _write(connection: sa.Connection, place: Place, fresh: PlaceSettings) -> None:
-    key = {"surface": place.surface, "tenant": place.tenant, "channel": channel_of(place)}
-    put(connection, place_settings, {**key, **asdict(fresh)})
+    put(connection, place_settings, {**_here(place), **asdict(fresh)})

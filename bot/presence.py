@@ -21,6 +21,12 @@ log = structlog.get_logger()
 
 BEAT_SECONDS = 0.5
 
+STRAYS_SECONDS = 30.0
+"""How often it is looked for runs that nobody owns and nobody can go on with."""
+
+MONEY_BEATS = 4
+"""In how many beats it is once added up what was spent today: there may be hundreds of thousands of rounds."""
+
 LATE_SECONDS = 2.0
 """From one beat to the next: where it takes longer the database stood still, or this process did. All others may look
 silent then who were held up as well."""
@@ -43,6 +49,8 @@ class Presence:
         self._takeover = takeover
         self._lease = worker_lease(ownership.me.worker)
         self._steady_since: float | None = None
+        self._strays_at = 0.0
+        self._beats = 0
         self._beaten = 0.0
         self._looks = False
         self._missed: Collection[RoundId] = frozenset()
@@ -57,16 +65,23 @@ class Presence:
                 if self._steady_since is not None:
                     log.warning("presence.interrupted", why=str(error))
                 self._steady_since = None
+            except Exception:
+                # Whatever it was: who says no more that it lives is thought dead, and would go on all the same.
+                log.exception("presence.broke")
+                self._steady_since = None
             await asyncio.sleep(BEAT_SECONDS)
 
     async def beat(self) -> None:
         """Say that this process lives, and do what it then learns. Raises `StoreFailed`."""
         live, started = set(self._conductor.live), set(self._line.started)
-        beat = await self._ownership.beat(self._ledger.open, day_start(time.time()))
+        counts = bool(self._ledger.budgets.day) and self._beats % MONEY_BEATS == 0
+        self._beats += 1
+        beat = await self._ownership.beat(self._ledger.open, day_start(time.time()) if counts else None)
         self._obeyed(beat, live)
         self._gave_room(started - live - beat.mine)
-        self._ledger.told(beat.charged, beat.elsewhere)
-        self._line.told(beat.waiting)
+        if counts:
+            self._ledger.told(beat.charged, beat.elsewhere)
+        self._line.told(beat.waiting, beat.accepted)
         now = asyncio.get_running_loop().time()
         if self._steady_since is None or now - self._beaten > LATE_SECONDS:
             self._steady_since = now
@@ -83,6 +98,10 @@ class Presence:
         for."""
         try:
             await takeover.look(others)
+            now = asyncio.get_running_loop().time()
+            if now >= self._strays_at:
+                self._strays_at = now + STRAYS_SECONDS
+                await takeover.strays()
         except StoreFailed as error:
             log.warning("takeover.interrupted", why=str(error))
             self._steady_since = None

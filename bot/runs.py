@@ -119,6 +119,8 @@ class DurableRuns:
         self._put_off: set[RoundId] = set()
         self._resuming: asyncio.Task[None] | None = None
         self._workflow: Any = None
+        self.ours: Callable[[str], Coroutine[Any, Any, bool]] | None = None
+        """Asked whether a run is still this process', where another may have it by now. Raises `StoreFailed`."""
 
     async def __aenter__(self) -> Self:
         engine = self._engine = self._at.steps_engine()
@@ -273,7 +275,10 @@ class DurableRuns:
             if not again:
                 continue
             try:
-                await DBOS.resume_workflows_async([str(round_id) for round_id in again])
+                if self.ours is not None:
+                    again = {round_id for round_id in again if await self.ours(round_id.run)}
+                if again:
+                    await DBOS.resume_workflows_async([str(round_id) for round_id in again])
                 log.info("runs.taken_up", runs=len(again))
             except Exception as error:  # noqa: BLE001 - whatever it is, they are tried again
                 log.warning("runs.not_taken_up", runs=len(again), error=type(error).__name__)

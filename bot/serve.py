@@ -43,6 +43,7 @@ async def serve(
                 try:
                     await _until(ending, house, fronts)
                 finally:
+                    house.line.drain()
                     await house.conductor.pause(max(0.0, grace - PAUSE_SECONDS - CLOSING_SECONDS))
     for front in fronts.values():
         await front.close()

@@ -44,7 +44,13 @@ def only_one(leases: Leases, shards: int) -> Callable[[], AbstractAsyncContextMa
 
     async def all_taken() -> bool:
         try:
-            return all([await leases.try_lock(lease) for lease in wanted])
+            for number, lease in enumerate(wanted):
+                if not await leases.try_lock(lease):
+                    # Two that keep what they have would wait for each other.
+                    for taken in wanted[:number]:
+                        await leases.unlock(taken)
+                    return False
+            return True
         except StoreUnusable as error:
             log.warning("discord.session_unknown", why=str(error))
             return False

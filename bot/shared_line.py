@@ -7,14 +7,14 @@ The database is the queue. What is accepted is in it by the same transaction, so
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from bot.background import come_true
 from bot.errors import Disowned, StoreFailed
 from bot.line import Abandon, Line, Starter
-from bot.ownership import Ownership
+from bot.ownership import FROZEN_SECONDS, Ownership
 from bot.rounds import RoundId
 from bot.store import Store
 
@@ -26,11 +26,24 @@ LOOK_SECONDS = 0.2
 REFUSED_SECONDS = 1.0
 """How long after the database refused a worker looks again."""
 
+RECORDED_SECONDS = 10.0
+"""How long the engine may take to record an end that is in our own record."""
+
 LEFT_SECONDS = 0.5
 """How often it is looked whether runs are over that another process carries out."""
 
 Opener = Callable[[RoundId], Coroutine[Any, Any, None]]
 """Opens the thread of a run that was accepted here, or ends the run where that is refused."""
+
+
+class Handing(Starter, Protocol):
+    """What rounds are started on that other processes may go on with; `bot.runs.DurableRuns` is one."""
+
+    async def take_over(self, rounds: Sequence[RoundId]) -> None:
+        """Have rounds that were begun elsewhere go on in whichever process takes them first. Raises `StoreFailed`."""
+
+    async def plans_of(self, rounds: Sequence[RoundId]) -> dict[RoundId, str]:
+        """The order of steps that each round was begun with. Raises `StoreFailed`."""
 
 
 class SharedLine(Line):
@@ -40,7 +53,7 @@ class SharedLine(Line):
     def __init__(
         self,
         store: Store,
-        runs: Starter,
+        runs: Handing,
         ownership: Ownership,
         opener: Opener,
         limits: tuple[int, int] = (0, 0),
@@ -48,19 +61,20 @@ class SharedLine(Line):
         carries: bool = True,
     ) -> None:
         super().__init__(store, runs, *limits)
+        self._runs: Handing = runs
         self.ownership, self._opener, self._carries = ownership, opener, carries
-        self._accepted = 0
+        self._known = self._accepted = 0
         self._free = asyncio.Event()
         self._taking: asyncio.Task[Any] | None = None
 
     @property
     def full(self) -> bool:
         """Whether as many wait, or are about to, as may."""
-        return bool(self._most_waiting) and self.waiting + self._accepted + self._arriving >= self._most_waiting
+        return bool(self._most_waiting) and self._known + self._accepted + self._arriving >= self._most_waiting
 
-    def told(self, waiting: int) -> None:
-        """So many runs wait for anybody, as the database has it now."""
-        self.waiting, self._accepted = waiting, 0
+    def told(self, waiting: int, accepted: int) -> None:
+        """So many runs wait for anybody, and so many of all were accepted and not begun, as the database has it now."""
+        self.waiting, self._known, self._accepted = waiting, accepted, 0
 
     async def _arrival(self, accepting: Coroutine[Any, Any, RoundId | None]) -> int:
         try:
@@ -97,12 +111,24 @@ class SharedLine(Line):
         for round_id in under_way:
             if standing.get(round_id) == "over" and round_id not in early:
                 await abandon(round_id)
+            elif standing.get(round_id) == "other":
+                await self._of_another_version(round_id, abandon)
             elif round_id not in standing:
                 self.start(round_id)
         if under_way:
             log.info("runs.taken_up", under_way=len(under_way))
         if self._carries:
             self._taking = self.spawn(self._take(), "take what waits")
+
+    async def _of_another_version(self, round_id: RoundId, abandon: Abandon) -> None:
+        """Hand a run on to a worker that knows its order of steps, or else end it."""
+        plan = (await self._runs.plans_of([round_id])).get(round_id)
+        if plan in await self.ownership.plans(within=FROZEN_SECONDS):
+            await self._runs.take_over([round_id])
+            await self.ownership.hand_on(round_id)
+            return
+        await abandon(round_id, strange=True)
+        await self._runs.cancel([round_id])
 
     def over(self, round_id: RoundId) -> None:
         """A round is over, or another process has it: there is room for one."""
@@ -125,11 +151,19 @@ class SharedLine(Line):
     async def left(self, rounds: Sequence[RoundId]) -> None:
         """Wait until none of the rounds is under way anywhere any more, and how each ended is recorded."""
 
-        async def over_and_recorded() -> bool:
-            over = await self.ownership.all_over(rounds)
-            return over and "going" not in (await self._runs.standing(rounds)).values()
+        async def over() -> bool:
+            return await self.ownership.all_over(rounds)
 
-        await come_true(over_and_recorded, LEFT_SECONDS)
+        async def recorded() -> bool:
+            return "going" not in (await self._runs.standing(rounds)).values()
+
+        await come_true(over, LEFT_SECONDS)
+        try:
+            async with asyncio.timeout(RECORDED_SECONDS):
+                await come_true(recorded, LEFT_SECONDS)
+        except TimeoutError:
+            # Its worker died between our record of its end and the engine's. Ours decides.
+            await self._runs.cancel(rounds)
 
     async def _take(self) -> None:
         refused = False
@@ -140,9 +174,9 @@ class SharedLine(Line):
                 for round_id in await self.ownership.take(room):
                     self.start(round_id)
                 refused = False
-            except StoreFailed as error:
+            except Exception as error:
                 if not refused:
-                    log.warning("runs.not_taken", why=str(error), again_in=REFUSED_SECONDS)
+                    log.warning("runs.not_taken", why=str(error), again_in=REFUSED_SECONDS, exc_info=_strange(error))
                 refused = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(REFUSED_SECONDS if refused else LOOK_SECONDS):
@@ -151,3 +185,8 @@ class SharedLine(Line):
     async def _start_waiting(self) -> None:
         """Nothing waits in this process: it is all in the database."""
         self._settle()
+
+
+def _strange(error: Exception) -> Exception | None:
+    """What is to be logged with its traceback: all but what a database says when it refuses."""
+    return None if isinstance(error, StoreFailed) else error

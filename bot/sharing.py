@@ -45,7 +45,7 @@ class Sharing:
 
     def presence(self, runs: DurableRuns, conductor: Conductor, line: SharedLine, ledger: Ledger) -> Presence:
         """The heartbeat of this process."""
-        takeover = Takeover(line.ownership, self.leases, runs, conductor.abandon) if self.carries else None
+        takeover = Takeover(line.ownership, self.leases, runs, conductor.abandon, line.spawn) if self.carries else None
         return Presence(line.ownership, self.leases, conductor, line, takeover, ledger)
 
     async def mine(self, job: str) -> bool:

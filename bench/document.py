@@ -121,6 +121,7 @@ COLUMNS: Mapping[str, tuple[str, Columns]] = {
             ("connections_per_process", "connections/process"),
             ("p99_s", "p99 s"),
             ("ack_p99_ms", "ack p99 ms"),
+            ("gateway_waited_s", "gateway waited s"),
             ("takeover_s", "takeover s"),
             ("posts_lost", "posts lost"),
             ("posts_doubled", "posts doubled"),

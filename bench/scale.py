@@ -53,12 +53,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    """Seconds of processor time so far, and what the database has come to in bytes."""
+    """Seconds of processor time so far, and those that threads of the gateway waited for a core; what the database has
+    come to in bytes."""
 
     workers: float
     gateway: float
     postgres: float
     bench: float
+    waited: float
     wal: int
     database: int
     at: float
@@ -152,6 +154,7 @@ def _figures(house: ScaleHouse, runs: Sequence[Asked], before: _Used, after: _Us
         "postgres_ms_per_run": round(postgres, 1),
         "postgres_share": round(postgres / ours, 3),
         "cores_used": round(ours * len(runs) / 1000 / wall, 2),
+        "gateway_waited_s": round(after.waited - before.waited, 1),
         "cores_of_the_bench": round((after.bench - before.bench) / wall, 2),
         "wal_kb_per_run": round((after.wal - before.wal) / 1024 / len(runs), 1),
         "database_kb_per_run": round((after.database - before.database) / 1024 / len(runs), 1),
@@ -186,7 +189,8 @@ def _used(house: ScaleHouse, postgres: Server, workers: Sequence[str]) -> _Used:
     by_name = {name: _cpu(served.process.pid) for name, served in house.processes.items()}
     wal, database = house.rows(_BYTES)[0]
     spent = sum(by_name[name] for name in workers), by_name["gateway"], _cpu_of_server(postgres)
-    return _Used(*spent, cpu_seconds(), int(wal), int(database), time.monotonic())
+    waited = _waited(house.processes["gateway"].process.pid)
+    return _Used(*spent, cpu_seconds(), waited, int(wal), int(database), time.monotonic())
 
 
 def _connections(house: ScaleHouse) -> int:
@@ -197,6 +201,12 @@ def _cpu(pid: int, *, with_ended: bool = False) -> float:
     """Seconds of a process with all its threads; `with_ended` also those of children that have ended (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(value) for value in fields[11 : 15 if with_ended else 13]) / TICKS
+
+
+def _waited(pid: int) -> float:
+    """Seconds that the threads of a process waited for a core (the kernel's "sched-stats")."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[1]) for thread in threads) / 1e9
 
 
 def _cpu_of_server(postgres: Server) -> float:

@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 
 from adapters.slack.installations import Installations, States, oauth_flow, routes
 from adapters.slack.names import parts_of, tenant_of
+from adapters.slack.workspaces import TokensUnread
 from bot.http import Web
 
 CLIENT, SECRET = "1234567890.1234567890123", "client-secret-CANARY"
@@ -45,9 +46,9 @@ def installation(enterprise: str | None, team: str | None, token: str | None = C
     )
 
 
-def opened(folder: Path, secret: str = SECRET) -> Installations:
+def opened(folder: Path, secret: str = SECRET, **more: float) -> Installations:
     url = sa.URL.create("sqlite", database=str(folder / "installations.sqlite"))
-    return Installations(sa.create_engine(url, hide_parameters=True), secret)
+    return Installations(sa.create_engine(url, hide_parameters=True), secret, **more)
 
 
 @pytest.fixture
@@ -142,6 +143,22 @@ async def test_slack_a_token_that_is_looked_up_while_it_is_removed_is_not_kept(s
         await asyncio.gather(store.token_of("T1"), store.remove("T1"))
         assert await store.token_of("T1") is None
         await store.async_save(installation(None, "T1"))
+
+
+async def test_slack_a_token_that_is_known_is_believed_on_while_its_database_does_not_answer(tmp_path):
+    store = opened(tmp_path, known_seconds=0.0)
+    await store.async_save(installation(None, "T1", "xoxb-1"))
+    await store.async_save(installation(None, "T2", "xoxb-2"))
+    assert await store.token_of("T1") == "xoxb-1"
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE slack_bots RENAME TO away")
+    assert await store.token_of("T1") == "xoxb-1"
+    with pytest.raises(TokensUnread, match="does not answer"):
+        await store.token_of("T2")
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO slack_bots")
+    assert await store.token_of("T2") == "xoxb-2"
+    store.engine.dispose()
 
 
 async def test_slack_installations_outlive_the_process(tmp_path):

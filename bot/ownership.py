@@ -179,9 +179,10 @@ class Ownership:
 
         await self._store.do(disown, AT_ONCE)
 
-    async def plans(self, within: float) -> frozenset[str]:
-        """The orders of steps that workers know which told something in the last `within` seconds."""
-        query = sa.select(workers.c.plan).where(workers.c.role != "gateway", workers.c.seen > _NOW - within)
+    async def plans(self, within: float, but: str = "") -> frozenset[str]:
+        """The orders of steps that workers know which told something in the last `within` seconds; all `but` one."""
+        there = (workers.c.role != "gateway", workers.c.seen > _NOW - within, workers.c.id != but)
+        query = sa.select(workers.c.plan).where(*there)
         return frozenset(await self._store.do(lambda connection: connection.execute(query).scalars().all(), AT_ONCE))
 
     async def all_over(self, rounds: Iterable[RoundId]) -> bool:

@@ -85,7 +85,8 @@ class Takeover:
         waiting = [each for each in left if each.status == "accepted" and each.round_id not in standing]
         lost = [each for each in left if each not in going + waiting and standing.get(each.round_id) != "other"]
         await self._ownership.disown([*going, *waiting])
-        await self._end_all(lost, [each for each in left if standing.get(each.round_id) == "other"])
+        strange = [each for each in left if standing.get(each.round_id) == "other"]
+        await self._end_all(lost, strange, gone=other.worker)
         if going or waiting or lost:
             log.warning(
                 "worker.taken_over",
@@ -97,13 +98,14 @@ class Takeover:
                 lost=len(lost),
             )
 
-    async def _end_all(self, lost: Sequence[Left], strange: Sequence[Left]) -> None:
-        """End what is lost, and what no worker knows the plan of; hand on what one does."""
+    async def _end_all(self, lost: Sequence[Left], strange: Sequence[Left], gone: str = "") -> None:
+        """End what is lost, and what no worker knows the plan of; hand on what one does. One that is `gone` does not,
+        however lately it spoke."""
         for each in lost:
             await self._end(each, strange=False)
         if not strange:
             return
-        plans = await self._ownership.plans(within=FROZEN_SECONDS)
+        plans = await self._ownership.plans(within=FROZEN_SECONDS, but=gone)
         known = await self._runs.plans_of([each.round_id for each in strange])
         there = [each for each in strange if known.get(each.round_id) in plans]
         await self._runs.take_over([each.round_id for each in there])

@@ -7,8 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-GARBAGE = 50_000
-"""How many objects more than before the garbage collector lets come together before it looks; Python's own is 700."""
+from bot.garbage import THRESHOLDS
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C where there was no run to end in good order, as shells report it (128 + SIGINT)."""
@@ -22,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verb is None:
         args.verb = "chat"
     # What is imported stays. The collector would walk over it a hundred times, which is a tenth of the time of a start.
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(*THRESHOLDS)
     try:
         from bot import verbs
 

@@ -244,8 +244,7 @@ class Conductor:
 
     async def _opened(self, stored: StoredRun) -> ThreadRef | None:
         """The thread of a run, with its root in it; None where that is refused, of which its asker was told."""
-        root = notices.root(stored.brief.title, self._status, stored.invocation.author)
-        opened = await self._courier.open(stored.id, stored.invocation, root)
+        opened = await self._courier.open(stored.id, stored.invocation, self._root(stored))
         if isinstance(opened, ThreadRef):
             return opened
         log.warning("run.unopened", error=type(opened).__name__)
@@ -370,10 +369,12 @@ class Conductor:
 
     def _show(self, live: LiveRun, delivery: Delivery, note: str = "") -> None:
         progress, title = live.progress, live.stored.brief.title
-        delivery.show(lambda: render.board(progress, live.id, title, note, self._root(live)), last=bool(progress.ended))
+        delivery.show(
+            lambda: render.board(progress, live.id, title, note, self._root(live.stored)), last=bool(progress.ended)
+        )
 
-    def _root(self, live: LiveRun) -> Doc:
-        return notices.root(live.stored.brief.title, self._status, live.stored.invocation.author)
+    def _root(self, stored: StoredRun) -> Doc:
+        return notices.root(stored.brief.title, self._status, stored.invocation.author)
 
     async def _put_off(self, live: LiveRun, delivery: Delivery) -> None:
         """Tell the thread that the process pauses, and leave the run under way."""

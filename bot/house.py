@@ -145,9 +145,7 @@ async def open_house(plan: Plan, fronts: Mapping[str, FrontEnd]) -> AsyncIterato
             await store.close()
 
 
-def _line(
-    rules: Rules, store: Store, runs: DurableRuns, conductor: Conductor, sharing: Sharing | None
-) -> Line | SharedLine:
+def _line(rules: Rules, store: Store, runs: DurableRuns, conductor: Conductor, sharing: Sharing | None) -> Line:
     if sharing is None:
         return Line(store, runs, rules.runs_in_flight, rules.runs_waiting)
     return sharing.line(store, runs, conductor, rules)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from bot.rounds import RoundId
-from bot.schema import charges, runs, takeovers, workers
+from bot.schema import NOW, charges, runs, takeovers, workers
 from bot.stored import Status
 from bot.transactions import AT_ONCE, PATIENCE, Transacting
 
@@ -175,13 +175,13 @@ class Ownership:
                 theirs = sa.update(runs).where(runs.c.id == each.round_id.run, runs.c.owner == each.owner)
                 if connection.execute(theirs.values(owner=None)).rowcount and each.status == "running":
                     row = {"run": each.round_id.run, "round": each.round_id.number, "worker": _worker(each.owner)}
-                    connection.execute(sa.insert(takeovers).values(**row, by=me, at=_NOW))
+                    connection.execute(sa.insert(takeovers).values(**row, by=me, at=NOW))
 
         await self._store.do(disown, AT_ONCE)
 
     async def plans(self, within: float, but: str = "") -> frozenset[str]:
         """The orders of steps that workers know which told something in the last `within` seconds; all `but` one."""
-        there = (workers.c.role != "gateway", workers.c.seen > _NOW - within, workers.c.id != but)
+        there = (workers.c.role != "gateway", workers.c.seen > NOW - within, workers.c.id != but)
         query = sa.select(workers.c.plan).where(*there)
         return frozenset(await self._store.do(lambda connection: connection.execute(query).scalars().all(), AT_ONCE))
 
@@ -204,11 +204,10 @@ class Ownership:
 
 async def forget_workers(store: Transacting) -> None:
     """Remove the rows of processes that have told nothing for a while. Raises `StoreFailed`."""
-    gone = sa.delete(workers).where(workers.c.seen < _NOW - FORGOTTEN_SECONDS)
+    gone = sa.delete(workers).where(workers.c.seen < NOW - FORGOTTEN_SECONDS)
     await store.do(lambda connection: connection.execute(gone))
 
 
-_NOW: sa.ColumnElement[float] = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 _FREE = (
     sa.select(runs.c.id)
     .where(runs.c.status == "accepted", runs.c.owner.is_(None))
@@ -228,11 +227,11 @@ _OWNERS = (
     .subquery()
 )
 _OTHERS = sa.select(
-    _OWNERS.c.worker, sa.func.coalesce(_NOW - workers.c.seen, sa.literal(float("inf"))).label("silent")
+    _OWNERS.c.worker, sa.func.coalesce(NOW - workers.c.seen, sa.literal(float("inf"))).label("silent")
 ).outerjoin_from(_OWNERS, workers, workers.c.id == _OWNERS.c.worker)
 _CHARGED = sa.select(sa.func.coalesce(sa.func.sum(charges.c.charged), 0.0)).where(charges.c.at >= sa.bindparam("today"))
 _ELSEWHERE = sa.select(sa.func.coalesce(sa.func.sum(workers.c.open), 0.0)).where(
-    workers.c.id != sa.bindparam("me"), workers.c.seen > _NOW - KNOWN_SECONDS
+    workers.c.id != sa.bindparam("me"), workers.c.seen > NOW - KNOWN_SECONDS
 )
 _MONEY = sa.select(_CHARGED.scalar_subquery().label("charged"), _ELSEWHERE.scalar_subquery().label("elsewhere"))
 _new = postgresql.insert(workers).values(
@@ -240,8 +239,8 @@ _new = postgresql.insert(workers).values(
     token=sa.bindparam("token"),
     plan=sa.bindparam("plan"),
     role=sa.bindparam("role"),
-    since=_NOW,
-    seen=_NOW,
+    since=NOW,
+    seen=NOW,
     open=sa.bindparam("open", type_=sa.Double),
 )
 _SEEN = _new.on_conflict_do_update(

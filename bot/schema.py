@@ -4,6 +4,9 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+NOW: sa.ColumnElement[float] = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+"""The time by Postgres' clock, where several processes compare times."""
+
 claims = sa.Table(
     "claims",
     metadata,

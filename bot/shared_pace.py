@@ -13,10 +13,8 @@ from sqlalchemy.dialects import postgresql
 
 from adapters.port import Pace
 from bot.pace import Refill
-from bot.schema import paces
+from bot.schema import NOW, paces
 from bot.transactions import Transacting, Transactions
-
-NOW: sa.ColumnElement[float] = sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 
 FORGOTTEN_SECONDS = 3_600.0
 """How long after it was full a bucket's row is kept."""
